@@ -1,0 +1,1 @@
+"""Source blocks to cube, and cube to target grid. The only package that opens pixels of a source."""

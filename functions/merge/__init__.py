@@ -1,0 +1,1 @@
+"""Fan-in: the parts of the last stage become the result."""

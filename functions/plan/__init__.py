@@ -1,0 +1,1 @@
+"""Job to plan: scenes, grid, stages, units, budget."""

@@ -1,0 +1,1 @@
+"""Cube shard to coloured points."""
