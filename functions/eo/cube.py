@@ -1,0 +1,137 @@
+"""The job's Zarr v3 group: the only thing that units share.
+
+Every chunk has one writer, writes are whole, and a checksum travels in each chunk. A chunk that should be there and is
+not, or is not what was written, is `CorruptData`: it must never read as "no data".
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.storage import WrapperStore
+
+from eo.errors import CorruptData
+from eo.grid import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from zarr.abc.store import ByteRequest, Store
+    from zarr.core.buffer import Buffer, BufferPrototype
+
+    from eo.job import ArraySpec, TargetArray
+
+
+class MissingChunk(Exception):  # noqa: N818 - translated before anyone else sees it
+    """A chunk that nobody has written, met inside zarr."""
+
+
+class StrictStore(WrapperStore["Store"]):
+    """A Zarr store in which an absent chunk is an error instead of the fill value."""
+
+    async def get(
+        self, key: str, prototype: "BufferPrototype", byte_range: "ByteRequest | None" = None
+    ) -> "Buffer | None":
+        """Read an object; None only for metadata that is not there."""
+        value = await super().get(key, prototype, byte_range)
+        if value is None and "/c/" in key:
+            raise MissingChunk(key)
+        return value
+
+
+class Cube:
+    """Arrays by name, and variables of the target grid by name."""
+
+    def __init__(self, store: "Store", targets: "Mapping[str, TargetArray]") -> None:
+        # One thread: a worker has one core, and zarr's pool of threads costs more than it brings here.
+        zarr.config.set({"async.concurrency": 4, "threading.max_workers": 1})
+        self._store = StrictStore(store)
+        self._targets = targets
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+
+    def create(self, arrays: "Iterable[ArraySpec]") -> None:
+        """Write the metadata of all arrays. Only the plan calls it; equal plans write equal bytes."""
+        root = zarr.create_group(store=self._store, overwrite=False) if not self._has_root() else zarr.open_group(self._store)
+        for spec in arrays:
+            if spec.name in root:
+                continue
+            root.create_array(
+                name=spec.name,
+                shape=spec.shape,
+                chunks=spec.chunks,
+                dtype=spec.dtype,
+                fill_value=spec.fill,
+                compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
+                config={"write_empty_chunks": True},
+            )
+
+    def _has_root(self) -> bool:
+        try:
+            zarr.open_group(self._store, mode="r")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _array(self, name: str) -> "zarr.Array[Any]":
+        if name not in self._arrays:
+            try:
+                array = zarr.open_array(self._store, path=name, mode="r+")
+            except (FileNotFoundError, ValueError, KeyError):
+                raise CorruptData(f"cube array {name} is gone; run the job again with --new") from None
+            self._arrays[name] = array.with_config({"write_empty_chunks": True})
+        return self._arrays[name]
+
+    def read(self, name: str, window: Window) -> NDArray[Any]:
+        """Pixels of an array, of shape window.shape. Raises CorruptData where one was never written."""
+        rows, cols = window.slices(Window(0, 0, 1, 1))
+        try:
+            return np.asarray(self._array(name)[rows, cols])
+        except MissingChunk as missing:
+            raise CorruptData(
+                f"cube chunk {missing} was lost after it was written; run the job again with --new"
+            ) from None
+        except (ValueError, RuntimeError) as error:
+            raise CorruptData(
+                f"cube array {name} cannot be read at {window.to_list()} ({error}); run the job again with --new"
+            ) from None
+
+    def write(self, name: str, window: Window, values: NDArray[Any]) -> None:
+        """Write pixels of an array; the window covers whole chunks, or ends with the array."""
+        rows, cols = window.slices(Window(0, 0, 1, 1))
+        self._array(name)[rows, cols] = values
+
+    def has(self, variable: str) -> bool:
+        """Whether the target grid has such a variable."""
+        return variable in self._targets
+
+    def read_target(self, variable: str, window: Window, outside: float = 0) -> NDArray[Any]:
+        """A variable on a window of the target grid (absolute columns and rows); `outside` where it has no pixels."""
+        target = self._targets[variable]
+        common = window.intersection(target.window)
+        if common == window:
+            return self.read(target.array, window.shifted(-target.window.col, -target.window.row))
+        values = np.full(window.shape, outside, self._array(target.array).dtype)
+        if common is not None:
+            part = self.read(target.array, common.shifted(-target.window.col, -target.window.row))
+            values[common.slices(window)] = part
+        return values
+
+    def write_target(self, variable: str, window: Window, values: NDArray[Any]) -> None:
+        """Write a variable's pixels on a window of the target grid.
+
+        Shards at the job's edge end inside a chunk. They own that chunk, so it is written whole, filled up.
+        """
+        target = self._targets[variable]
+        array = self._array(target.array)
+        inner = window.shifted(-target.window.col, -target.window.row)
+        whole = inner.snapped(array.chunks[1], array.chunks[0]).intersection(Window(0, 0, array.shape[1], array.shape[0]))
+        if whole is None:
+            raise CorruptData(f"window {window.to_list()} lies outside of {variable}; run the job again with --new")
+        if whole != inner:
+            filled = np.full(whole.shape, array.fill_value, array.dtype)
+            filled[inner.slices(whole)] = values
+            values = filled
+        self.write(target.array, whole, values)

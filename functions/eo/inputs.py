@@ -1,0 +1,130 @@
+"""Inputs that every process with a cube shares: the one source of the API's description, the options and the checks."""
+
+import datetime as dt
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from eo.bbox import BBox
+
+DEFAULT_DAYS = 360
+"""Days back from now that are searched where no datetime is given; `local` has no limit."""
+
+
+def interval(text: str) -> str:
+    """Check an RFC 3339 instant or interval (dates alone are whole days, `..` is open); raises ValueError."""
+    ends = text.strip().split("/")
+    if len(ends) > 2 or not all(ends) or ends == [".."] or ends == ["..", ".."]:
+        raise ValueError(f"{text!r} is no date or start/end interval, such as 2026-06-01/2026-09-30 or 2026-06-01/..")
+    times = [_instant(end) for end in ends if end != ".."]
+    if len(times) == 2 and times[0] > times[1]:
+        raise ValueError(f"{text!r} ends before it starts; swap the two")
+    return text.strip()
+
+
+def _instant(text: str) -> dt.datetime:
+    try:
+        time = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no RFC 3339 date or time, such as 2026-06-01 or 2026-06-01T10:00:00Z") from None
+    return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
+
+
+def edges(text: str) -> tuple[str, str]:
+    """(start, end) of an interval as full RFC 3339 instants or `..`; a day lasts until its last second."""
+    first, *rest = text.split("/")
+    last = rest[0] if rest else first
+
+    def instant(end: str, *, late: bool) -> str:
+        if end == "..":
+            return end
+        time = _instant(end).astimezone(dt.UTC)
+        if late and len(end) == len("2026-06-01"):
+            time += dt.timedelta(days=1, seconds=-1)
+        return time.isoformat().replace("+00:00", "Z")
+
+    return instant(first, late=False), instant(last, late=True)
+
+
+def last_days(now: dt.datetime, days: int = DEFAULT_DAYS) -> str:
+    """The interval that ends now."""
+    start = (now - dt.timedelta(days=days)).date().isoformat()
+    return f"{start}/{now.date().isoformat()}"
+
+
+class CubeInputs(BaseModel):
+    """What to look for, where, and on which grid."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bbox: Annotated[
+        BBox,
+        Field(
+            description="min_lon,min_lat,max_lon,max_lat in degrees (WGS 84); min_lon > max_lon means across the antimeridian"
+        ),
+    ]
+    datetime: Annotated[
+        str | None,
+        AfterValidator(lambda value: value if value is None else interval(value)),
+        Field(description="date or start/end interval (RFC 3339); default the last 360 days, without limit for local"),
+    ] = None
+    max_cloud_cover: Annotated[
+        float,
+        Field(ge=0, le=100, allow_inf_nan=False, description="percent of a scene; a scene without a figure passes"),
+    ] = 20.0
+    collection: Annotated[
+        Literal["sentinel-2-l2a", "sentinel-2-l1c"],
+        Field(description="surface reflectance (L2A, with scene classification) or top of atmosphere (L1C)"),
+    ] = "sentinel-2-l2a"
+    source: Annotated[
+        Literal["cdse", "earth-search", "local"],
+        Field(description="catalogue: Copernicus Data Space, earth-search on AWS, or a folder"),
+    ] = "cdse"
+    catalog: Annotated[
+        str | None,
+        Field(description="folder of STAC items or .SAFE products, for source local"),
+    ] = None
+    resolution: Annotated[
+        int | None,
+        Field(ge=1, le=10_000, description="pixel size in whole metres; default the file's own"),
+    ] = None
+    crs: Annotated[
+        str | None,
+        Field(
+            pattern=r"^(EPSG|ESRI|IAU_2015|OGC):\w+$",
+            description="projected CRS in metres, such as EPSG:32632; default the UTM zone of most of the bbox",
+        ),
+    ] = None
+    mask_clouds: Annotated[
+        bool,
+        Field(description="leave out clouds, shadows and defective pixels by the scene classification (L2A only)"),
+    ] = True
+
+    @model_validator(mode="after")
+    def _local_needs_a_folder(self) -> "CubeInputs":
+        if (self.source == "local") != (self.catalog is not None):
+            raise ValueError("source local and catalog FOLDER belong together: give both or neither")
+        return self
+
+
+class ElevationInputs(BaseModel):
+    """Which elevation."""
+
+    dem: Annotated[
+        Literal["earth-data-hub", "cop-dem-glo-30", "local"],
+        Field(description="elevation: Copernicus DEM by Earth Data Hub or as COGs on AWS, or a file"),
+    ] = "earth-data-hub"
+    dem_path: Annotated[
+        str | None,
+        Field(description="GeoTIFF, JPEG 2000 or Zarr with a CRS, for dem local"),
+    ] = None
+    vertical: Annotated[
+        Literal["orthometric", "ellipsoidal"],
+        Field(description="heights above the EGM2008 geoid, or above the WGS 84 ellipsoid (needs the geoid grid)"),
+    ] = "orthometric"
+
+    @model_validator(mode="after")
+    def _local_needs_a_path(self) -> "ElevationInputs":
+        if (self.dem == "local") != (self.dem_path is not None):
+            raise ValueError("dem local and dem_path FILE belong together: give both or neither")
+        return self

@@ -1,0 +1,267 @@
+"""The records of a job: what was ordered, what will be done, what each unit left.
+
+All of them are JSON on the store. A plan is the whole truth about a job: units read it and nothing else.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from eo.bbox import BBox
+from eo.catalog import Asset, Scene
+from eo.grid import RasterGrid, TargetGrid, Window
+from eo.radiometry import Radiometry
+
+if TYPE_CHECKING:
+    from eo.unit_io import ResultIO, UnitIO
+
+
+class Record(BaseModel):
+    """A frozen JSON record that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Sources(Record):
+    """What a process wants in its cube."""
+
+    bands: tuple[str, ...]
+    """Reflectance bands by Sentinel-2 name, such as B04."""
+    classes: bool = False
+    """Whether the scene classification (SCL) is needed, for masking."""
+    elevation: bool = False
+    """Whether elevation is needed."""
+
+
+class Stage(Record):
+    """One map over units, with an optional reduce of small, mergeable statistics."""
+
+    name: str
+    """Unique in the plan; also the folder of its parts."""
+    map: str
+    """`package.module:function`, called as `(unit, state, io) -> Part`."""
+    over: Literal["blocks", "shards"]
+    """Which units it maps over."""
+    reduce: str | None = None
+    """`package.module:function`, called as `(parts) -> state`; the next stage receives its result."""
+    halo: int = 0
+    """Pixels that the map reads around its shard and crops afterwards."""
+    bytes_per_pixel: int = 0
+    """Peak bytes that the map holds for each pixel of its unit, beside the worker's base."""
+    sources: Sources | None = None
+    """What this stage brings into the cube; only the stage that fetches has it."""
+
+
+class ImageSource(Record):
+    """How one band of one scene comes into its cube array."""
+
+    kind: Literal["image"] = "image"
+    adapter: str
+    """Catalogue the asset belongs to, which decides on credentials and connections."""
+    scene: int
+    """Index into the plan's scenes."""
+    band: str
+    asset: Asset
+    file_grid: RasterGrid
+    """The file's own grid at full resolution, which fetch compares with what it opens."""
+    grid: RasterGrid
+    """Grid of the cube array: the part of the file that is needed, after decimation."""
+    origin: tuple[int, int]
+    """(column, row) of the array's first pixel, in decimated pixels of the file."""
+    level: int = -1
+    """Overview (JPEG 2000 resolution) level that is read, -1 for full resolution."""
+    mean: int = 1
+    """Edge of the pixel blocks that are averaged (or, for classes, sampled) after reading the level."""
+    cell: tuple[int, int]
+    """(rows, columns) of one file tile in decimated pixels: the unit in which the file is read."""
+    whole: bool = False
+    """Whether the file is fetched whole before it is decoded."""
+
+
+class ElevationSource(Record):
+    """How one sheet of elevation (one lattice, one CRS) comes into its cube array."""
+
+    kind: Literal["elevation"] = "elevation"
+    adapter: str
+    grid: RasterGrid
+    """Grid of the cube array. Longitudes of geographic sheets are unwrapped, so they may leave +-180."""
+    origin: tuple[int, int]
+    """(column, row) of the array's first pixel on the adapter's own lattice (unwrapped)."""
+    href: str
+    """File, folder or URL prefix; never with credentials in it."""
+    ascending: bool = False
+    """Whether the file's rows run from south to north; the cube's never do."""
+    variable: str = ""
+    """Name of the variable or band."""
+    flags: Mapping[str, Any] = Field(default_factory=dict)
+    """What else the adapter found out when the job was planned."""
+
+
+class ArraySpec(Record):
+    """Zarr metadata of one cube array; only the plan writes them."""
+
+    name: str
+    shape: tuple[int, int]
+    chunks: tuple[int, int]
+    dtype: str
+    fill: float | int | str = 0
+    """Zarr fill value; "NaN" for not a number, which JSON lacks."""
+
+
+class TargetArray(Record):
+    """Where a variable on the target grid is kept: an array of its own, or an alias of a scene's."""
+
+    array: str
+    window: Window
+    """The array's pixels, in absolute columns and rows of the target grid."""
+
+
+class Prediction(Record):
+    """What the job will take, worked out before anything runs."""
+
+    pixels: int
+    points: int
+    result_bytes: int
+    scratch_bytes: int
+    source_requests: int
+    source_bytes: int
+    unit_memory_bytes: int
+    """The largest peak of any unit, worker included."""
+    units: dict[str, int]
+    parts: int
+    """Bodies that the fan-in joins."""
+    cost_usd: float
+    """AWS list price of the compute (see plan.budget for the factors)."""
+
+
+class Plan(Record):
+    """The whole truth about a job."""
+
+    job: str
+    process: str
+    version: str
+    software: str
+    inputs: dict[str, Any]
+    bbox: BBox
+    grid: TargetGrid
+    chunk: int
+    shard: int
+    lattice: tuple[int, int]
+    """(column, row) on which chunks and shards are anchored."""
+    scenes: tuple[Scene, ...]
+    uncovered: float = 0.0
+    """Share of the bbox that no chosen footprint covers."""
+    radiometry: dict[str, Radiometry]
+    """By band: what the DNs on the target grid mean."""
+    vertical_crs: str | None = None
+    """Vertical CRS of the elevation in the cube, None where the DEM does not say."""
+    elevation_name: str | None = None
+    arrays: tuple[ArraySpec, ...]
+    sources: dict[str, ImageSource | ElevationSource]
+    """By cube array."""
+    targets: dict[str, TargetArray]
+    """By variable: bands, valid, scene, elevation."""
+    stages: tuple[Stage, ...]
+    predicted: Prediction
+    notes: tuple[str, ...] = ()
+    """What the user should know: no mask for L1C, ground that no scene covers, and the like."""
+
+
+class Unit(Record):
+    """One call of a stage's map: a block of a cube array, or a shard of the target grid."""
+
+    id: str
+    window: Window
+    """Block: pixels of the array. Shard: absolute columns and rows of the target grid."""
+    array: str = ""
+    """Block: name of the cube array."""
+
+
+class Part(Record):
+    """What a unit leaves when it is done. Without timings, so that equal work leaves equal bytes."""
+
+    unit: str
+    keys: dict[str, str] = Field(default_factory=dict)
+    """Objects it wrote beside the cube, by role (`body`, `thumbnail`)."""
+    sizes: dict[str, int] = Field(default_factory=dict)
+    """Bytes, by role."""
+    digests: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 in hex, by role."""
+    counts: dict[str, int] = Field(default_factory=dict)
+    """Mergeable sums."""
+    extremes: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """Mergeable (minimum, maximum) by name."""
+
+
+class Usage(Record):
+    """What one attempt at a unit took; not a product, so it may differ from run to run."""
+
+    stage: str
+    unit: str
+    seconds: float
+    cpu_seconds: float
+    peak_rss_bytes: int
+    requests: int = 0
+    bytes_in: int = 0
+    points: int = 0
+
+
+class Result(Record):
+    """What a finished job delivered."""
+
+    files: dict[str, str]
+    """SHA-256 in hex, by file name."""
+    summary: dict[str, Any]
+
+
+class Process(Protocol):
+    """What a user can order. One class per service; the registry names it."""
+
+    id: ClassVar[str]
+    title: ClassVar[str]
+    description: ClassVar[str]
+    version: ClassVar[str]
+    Inputs: ClassVar[type[BaseModel]]
+
+    def stages(self, inputs: Any) -> list[Stage]:  # noqa: ANN401 - each process has its own Inputs
+        """The stages of a job with these inputs."""
+        ...
+
+    def sampled(self, inputs: Any) -> float:  # noqa: ANN401
+        """Share of the pixels that end in the result."""
+        ...
+
+    def bytes_per_point(self, inputs: Any) -> int:  # noqa: ANN401
+        """Bytes of the result for each such pixel."""
+        ...
+
+    def merge(self, parts: list[Part], io: "ResultIO") -> Result:
+        """Make the result of the last stage's parts."""
+        ...
+
+
+class MapFunction(Protocol):
+    """A stage's map: a pure function of the cube window and the state of the reduce before it."""
+
+    def __call__(self, unit: Unit, state: Any, io: "UnitIO") -> Part:  # noqa: ANN401 - JSON
+        """Do one unit."""
+        ...
+
+
+class Status(Record):
+    """The only object of a job that changes."""
+
+    job: str
+    process: str
+    attempt: int
+    state: Literal["accepted", "running", "successful", "failed", "stopped"]
+    message: str = ""
+    created: str
+    updated: str
+    out: str = ""
+    """Folder of the result, for the local engine."""
+
+    def moved(self, **changes: Any) -> Self:  # noqa: ANN401
+        """A copy with these fields changed."""
+        return self.model_copy(update=changes)

@@ -1,0 +1,47 @@
+"""The records of a job on the store, by their keys (DESIGN.md, storage)."""
+
+import json
+from typing import TYPE_CHECKING
+
+from eo.errors import CorruptData
+from eo.job import Part, Plan, Unit
+
+if TYPE_CHECKING:
+    from eo.store import Store
+
+
+def part_key(job: str, stage: str, unit: str) -> str:
+    """Where a unit's part is kept."""
+    return f"scratch/{job}/parts/{stage}/{unit}.json"
+
+
+def read_part(store: "Store", job: str, stage: str, unit: str) -> Part:
+    """The part of a unit. Raises CorruptData where it is missing or not readable."""
+    try:
+        return Part.model_validate_json(store.read(part_key(job, stage, unit)))
+    except (KeyError, ValueError):
+        raise CorruptData(
+            f"the part of unit {unit} in stage {stage} is gone or not readable; run the job again with --new"
+        ) from None
+
+
+def read_plan(store: "Store", job: str) -> Plan:
+    """The plan of a job. Raises CorruptData where it is not readable."""
+    try:
+        return Plan.model_validate_json(store.read(f"jobs/{job}/plan.json"))
+    except (KeyError, ValueError):
+        raise CorruptData(f"the plan of job {job} is gone or not readable; run the job again with --new") from None
+
+
+def read_units(store: "Store", job: str, stage: str) -> list[Unit]:
+    """The units of a stage, in their order. Raises CorruptData where the list is not readable."""
+    try:
+        return [Unit.model_validate(unit) for unit in json.loads(store.read(f"jobs/{job}/units/{stage}.json"))]
+    except (KeyError, ValueError):
+        raise CorruptData(f"the units of stage {stage} are gone or not readable; run the job again with --new") from None
+
+
+def write_units(store: "Store", job: str, stage: str, units: list[Unit]) -> None:
+    """Write the unit list of a stage."""
+    listed = json.dumps([unit.model_dump(mode="json") for unit in units])
+    store.write(f"jobs/{job}/units/{stage}.json", [listed.encode()])

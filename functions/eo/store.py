@@ -1,0 +1,199 @@
+"""Objects by key. The local engine keeps them in a folder; the bundle keeps them in a bucket.
+
+Every object is written once and whole: under a temporary name, then renamed. A reader therefore sees an object
+or does not, and a killed writer leaves nothing but a `.part` file that the next attempt ignores.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+from eo.errors import CorruptData, InvalidInput, JobBusy, TooLarge
+
+SPACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What writing says when there is no room: full disk, quota, file-size limit."""
+
+
+class Store(Protocol):
+    """What stages, merge and command line need of a store."""
+
+    def read(self, key: str) -> bytes:
+        """The object's bytes. Raises KeyError where there is none."""
+        ...
+
+    def write(self, key: str, pieces: Iterable[memoryview | bytes]) -> None:
+        """Write an object whole, replacing an equal one of an earlier attempt."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Keys below a prefix that ends in a slash, sorted."""
+        ...
+
+    def size(self, key: str) -> int:
+        """Bytes of an object."""
+        ...
+
+    def concatenate(self, key: str, head: bytes, bodies: Sequence[str]) -> None:
+        """Write head, then the bodies in order, as one object, without holding them."""
+        ...
+
+    def digest(self, key: str) -> str:
+        """SHA-256 of an object, in hex."""
+        ...
+
+
+@contextmanager
+def explained(where: Path) -> Iterator[None]:
+    """Turn a full disk into a `TooLarge` that says what is free and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in SPACE_ERRORS:
+            raise
+        folder = where
+        while not folder.exists():
+            folder = folder.parent
+        free = shutil.disk_usage(folder).free
+        raise TooLarge(
+            f"no room to write {where.name} in {folder}: {os.strerror(error.errno or 0)}, {free / 1e6:,.0f} MB free; "
+            "free some space, set EO_SHARDS_HOME or --out to a larger disk, or lower sampled_fraction"
+        ) from None
+
+
+class FolderStore:
+    """Objects as files below a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, key: str) -> Path:
+        """The file of a key."""
+        path = self.root / key
+        if ".." in path.parts:
+            raise InvalidInput(f"key {key!r} leaves the store; keys have no '..'")
+        return path
+
+    def read(self, key: str) -> bytes:
+        """The object's bytes. Raises KeyError where there is none."""
+        try:
+            return self.path(key).read_bytes()
+        except FileNotFoundError:
+            raise KeyError(key) from None
+
+    def write(self, key: str, pieces: Iterable[memoryview | bytes]) -> None:
+        """Write an object whole."""
+        with self.writing(key) as temporary, temporary.open("wb", buffering=0) as file:
+            for piece in pieces:
+                _write_all(file.fileno(), piece)
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Path]:
+        """A temporary file that takes the object's name when the block ends well, and vanishes otherwise."""
+        path = self.path(key)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                yield temporary
+                temporary.replace(path)
+            finally:
+                with suppress(FileNotFoundError):
+                    temporary.unlink()
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+        return self.path(key).is_file()
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Keys below a prefix, sorted; unfinished writes are not objects."""
+        base = self.path(prefix)
+        for folder, folders, files in os.walk(base):
+            folders.sort()
+            for name in sorted(files):
+                if not name.endswith(".part"):
+                    yield str((Path(folder) / name).relative_to(self.root))
+
+    def concatenate(self, key: str, head: bytes, bodies: Sequence[str]) -> None:
+        """Join objects by in-kernel copy."""
+        with self.writing(key) as temporary, temporary.open("wb") as out:
+            out.write(head)
+            out.flush()
+            for body in bodies:
+                with self.path(body).open("rb") as source:
+                    copy_in_kernel(source.fileno(), out.fileno())
+
+    def size(self, key: str) -> int:
+        """Bytes of an object."""
+        return self.path(key).stat().st_size
+
+    def digest(self, key: str) -> str:
+        """SHA-256 of an object, in hex."""
+        with self.path(key).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def delete(self, prefix: str) -> int:
+        """Delete an object or all objects below a prefix; returns the bytes that are free again."""
+        path = self.path(prefix)
+        if path.is_file():
+            size = path.stat().st_size
+            path.unlink()
+            return size
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file() and not file.is_symlink())
+        shutil.rmtree(path, ignore_errors=True)
+        return size
+
+    @contextmanager
+    def locked(self, key: str) -> Iterator[None]:
+        """Hold a job for this process; the kernel lets go of it when the process dies.
+
+        Raises JobBusy at once where another process holds it.
+        """
+        path = self.path(key)
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise JobBusy(f"process {holder} is working on this job; wait for it, or stop it") from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+
+def copy_in_kernel(source: int, target: int) -> None:
+    """Append a whole file to another one, by copy_file_range where the system has it, else through a buffer."""
+    left = os.fstat(source).st_size
+    while left:
+        try:
+            copied = os.copy_file_range(source, target, min(left, 1 << 30))
+        except (AttributeError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}:
+                raise
+            data = os.read(source, 1 << 20)
+            copied = len(data)
+            _write_all(target, data)
+        if not copied:
+            raise CorruptData("a body became shorter while it was copied; run the job again with --new")
+        left -= copied
+
+
+def _write_all(target: int, data: bytes | memoryview) -> None:
+    """Write everything, however little the system takes at once."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(target, view) :]

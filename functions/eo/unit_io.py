@@ -1,0 +1,94 @@
+"""A unit's only way to the outside: the cube, the store for what it leaves, and the sources' settings."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eo.cube import Cube
+from eo.job import Part, Plan, Unit
+from eo.records import read_part, read_units
+from eo.settings import Settings
+from eo.store import FolderStore
+from eo.transport import Traffic
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a unit has written beside the cube."""
+
+    keys: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+
+
+class UnitIO:
+    """What a stage's map may touch."""
+
+    def __init__(
+        self, *, plan: Plan, stage: str, unit: str, cube: Cube, store: FolderStore, settings: Settings, scratch: Path
+    ) -> None:
+        self.plan = plan
+        self.cube = cube
+        self.settings = settings
+        self.scratch = scratch
+        """A local folder for temporary files, such as a source file fetched whole."""
+        self.traffic = Traffic()
+        self.left = Left()
+        self._store = store
+        self._prefix = f"scratch/{plan.job}/parts/{stage}/{unit}"
+
+    def put(self, role: str, pieces: Iterable[memoryview]) -> None:
+        """Write an object of this unit piece by piece; its key, size and digest go into the part."""
+        key = f"{self._prefix}.{role}"
+        digest = hashlib.sha256()
+        size = 0
+
+        def counted() -> Iterator[memoryview]:
+            nonlocal size
+            for piece in pieces:
+                digest.update(piece)
+                size += piece.nbytes
+                yield piece
+
+        self._store.write(key, counted())
+        self.left.keys[role] = key
+        self.left.sizes[role] = size
+        self.left.digests[role] = digest.hexdigest()
+
+
+class ResultIO:
+    """What a process's merge may touch."""
+
+    def __init__(self, *, plan: Plan, store: FolderStore) -> None:
+        self.plan = plan
+        self._store = store
+        self._prefix = f"jobs/{plan.job}/result"
+        self.digests: dict[str, str] = {}
+        self.sizes: dict[str, int] = {}
+
+    def units(self, stage: str) -> list[Unit]:
+        """The units of a stage, in their order."""
+        return read_units(self._store, self.plan.job, stage)
+
+    def parts(self, stage: str) -> list[Part]:
+        """The parts of a stage, in the order of its units."""
+        return [read_part(self._store, self.plan.job, stage, unit.id) for unit in self.units(stage)]
+
+    def read(self, key: str) -> bytes:
+        """An object that a part names."""
+        return self._store.read(key)
+
+    def concatenate(self, name: str, head: bytes, bodies: Sequence[str]) -> None:
+        """Write a result file: head, then the bodies in order."""
+        self._store.concatenate(f"{self._prefix}/{name}", head, bodies)
+        self._note(name)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a small result file."""
+        self._store.write(f"{self._prefix}/{name}", [memoryview(data)])
+        self._note(name)
+
+    def _note(self, name: str) -> None:
+        self.digests[name] = self._store.digest(f"{self._prefix}/{name}")
+        self.sizes[name] = self._store.size(f"{self._prefix}/{name}")

@@ -1,0 +1,133 @@
+"""The align stage: what a shard needs, on the target grid, with each pixel's validity."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eo.catalog import CLASSES
+from eo.geolocate import Geolocation, inside, source_window
+from eo.grid import RasterGrid, Window
+from eo.job import ImageSource, Part, Unit
+from eo.radiometry import SCL_MASKED, shift_lut
+from eo.resample import bilinear_dn, nearest
+from eo.unit_io import UnitIO
+from fetch.geoid import undulation
+from fetch.surface import elevation
+
+INVALID, VALID = 0, 1
+
+
+def align(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the stage before has no reduce
+    """Bring one shard onto the target grid."""
+    window = unit.window
+    in_box = inside(io.plan.grid, io.plan.bbox, window)
+    valid, counts = _mosaic(window, in_box, io)
+    counts["inside"] = int(in_box.sum())
+    io.cube.write_target("valid", window, valid)
+    extremes = {}
+    if io.cube.has("elevation"):
+        height = elevation(window, io)
+        if io.plan.vertical_crs == "EPSG:4979":
+            height += undulation(io.plan.grid, window, io.plan.bbox.centre_lon)
+        io.cube.write_target("elevation", window, height)
+        known = ~np.isnan(height)
+        counts["void"] = int(((valid > 0) & ~known).sum())
+        if known.any():
+            extremes["elevation"] = (float(np.nanmin(height)), float(np.nanmax(height)))
+    return Part(unit=unit.id, counts=counts, extremes=extremes)
+
+
+def _mosaic(window: Window, in_box: NDArray[np.bool_], io: UnitIO) -> tuple[NDArray[np.uint8], dict[str, int]]:
+    """(validity, counts); writes bands and scene index too, where they are not aliases of the only scene."""
+    plan = io.plan
+    bands = list(plan.radiometry)
+    aliased = all(plan.targets[band].array in plan.sources for band in bands)
+    filled = {} if aliased else {band: np.zeros(window.shape, np.uint16) for band in bands}
+    origin = np.zeros(window.shape, np.uint16)
+    """Index of the scene plus one; 0 where none has filled yet."""
+    seen = np.zeros(window.shape, bool)
+    """Where some scene has data, masked or not."""
+    for index in range(len(plan.scenes)):
+        own = {s.band: (name, s) for name, s in plan.sources.items() if isinstance(s, ImageSource) and s.scene == index}
+        if any(band not in own for band in bands) or not _reaches(own[bands[0]][1], window, io):
+            continue
+        values = {band: _band(*own[band], window, io) for band in bands}
+        data = values[bands[0]] > 0
+        for band in bands[1:]:
+            data &= values[band] > 0
+        seen |= data
+        if CLASSES in own and plan.inputs.get("mask_clouds", True):
+            data &= ~SCL_MASKED[_classes(*own[CLASSES], window, io)]
+        fresh = data & (origin == 0)
+        origin[fresh] = index + 1
+        for band, target in filled.items():
+            lut = shift_lut(plan.scenes[index].assets[band].radiometry or plan.radiometry[band], plan.radiometry[band].offset)
+            target[fresh] = lut[values[band][fresh]]
+        if (origin[in_box] > 0).all():
+            break
+    for band, target in filled.items():
+        io.cube.write_target(band, window, target)
+    if io.cube.has("scene"):
+        io.cube.write_target("scene", window, origin)
+    valid = in_box & (origin > 0)
+    empty, masked = int((in_box & ~seen).sum()), int((in_box & seen & (origin == 0)).sum())
+    return valid.astype(np.uint8), {"empty": empty, "masked": masked, "valid": int(valid.sum())}
+
+
+def _reaches(source: ImageSource, window: Window, io: UnitIO) -> bool:
+    """Whether a source has pixels for a shard."""
+    local = source.grid.to_sibling(io.plan.grid.crs)
+    return source_window(io.plan.grid, window, local, io.plan.bbox.centre_lon) is not None
+
+
+def _band(name: str, source: ImageSource, window: Window, io: UnitIO) -> NDArray[np.uint16]:
+    """A scene's DNs on a window of the target grid: taken as they are where the grids agree, else bilinear."""
+    grid = io.plan.grid
+    local = source.grid.to_sibling(grid.crs)
+    offset = grid.offset_of(local)
+    if offset is not None:
+        result = np.zeros(window.shape, np.uint16)
+        common = window.intersection(Window(*offset, local.width, local.height))
+        if common is not None:
+            result[common.slices(window)] = io.cube.read(name, common.shifted(-offset[0], -offset[1]))
+        return result
+    return _resampled(name, local, window, io, bilinear_dn, np.uint16)
+
+
+def _classes(name: str, source: ImageSource, window: Window, io: UnitIO) -> NDArray[np.uint8]:
+    """A scene's classes on a window of the target grid: the class of the pixel in which the centre lies."""
+    grid = io.plan.grid
+    local = source.grid.to_sibling(grid.crs)
+    if local.crs != grid.crs:
+        return _resampled(name, local, window, io, _code, np.uint8)
+    # In one CRS a column decides on the column and a row on the row: no coordinates for each pixel.
+    result = np.zeros(window.shape, np.uint8)
+    cols = np.floor((grid.x(0.5) - local.x + np.arange(window.col, window.col_end) * grid.resolution) / local.dx)
+    rows = np.floor((local.y - grid.y(0.5) + np.arange(window.row, window.row_end) * grid.resolution) / local.dy)
+    on_cols, on_rows = (cols >= 0) & (cols < local.width), (rows >= 0) & (rows < local.height)
+    if not (on_cols.any() and on_rows.any()):
+        return result
+    cols, rows = cols[on_cols].astype(np.intp), rows[on_rows].astype(np.intp)
+    part = Window(int(cols[0]), int(rows[0]), int(cols[-1] - cols[0]) + 1, int(rows[-1] - rows[0]) + 1)
+    values = io.cube.read(name, part)
+    result[np.ix_(on_rows, on_cols)] = values[np.ix_(rows - part.row, cols - part.col)]
+    return result
+
+
+def _code(values: NDArray[np.uint8], u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.uint8]:
+    return nearest(values, u, v, outside=0)
+
+
+def _resampled(name: str, local: RasterGrid, window: Window, io: UnitIO, kernel: Any, dtype: type) -> NDArray[Any]:  # noqa: ANN401
+    """Values of a cube array at the pixel centres of a window, by a kernel; 0 beyond the array."""
+    centre = io.plan.bbox.centre_lon
+    result = np.zeros(window.shape, dtype)
+    part = source_window(io.plan.grid, window, local, centre)
+    if part is None:
+        return result
+    values = io.cube.read(name, part)
+    raster = local.cropped(part)
+    for rows, x, y in Geolocation(io.plan.grid, local.crs, centre).strips(window):
+        result[rows] = kernel(values, (x - raster.x) / raster.dx - 0.5, (raster.y - y) / raster.dy - 0.5)
+    return result

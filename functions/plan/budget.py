@@ -1,0 +1,131 @@
+"""What a job will take, and whether that is too much. Refuses before anything runs, with value, limit and remedy."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from eo.errors import TooLarge
+from eo.grid import Window
+from eo.job import ArraySpec, Prediction, Stage, Unit
+
+MAX_PARTS = 10_000
+"""Parts of an S3 multipart upload, which the fan-in is (Amazon S3 quotas)."""
+MIN_BODY = 8 << 20
+"""Bytes a body should reach: S3 copies parts of 5 MiB or more server-side, and expects that of all but the last."""
+WORKER_BASE = 230_000_000
+"""Resident bytes of a worker with GDAL, PROJ, Zarr and its caches, before it holds a unit (measured: bench)."""
+BYTES_PER_BLOCK_PIXEL = 12
+"""Decoded, averaged and compressed copies of a block while it is written (measured: bench)."""
+COMPRESSION = 0.75
+"""Size of the cube's chunks relative to their raw bytes; real 10 m bands reach 0.6 to 0.75."""
+GB_SECOND = 0.0000166667
+"""USD for a GB-second of AWS Lambda on x86-64, us-east-1 list price."""
+SECONDS_PER_MEGAPIXEL = {"blocks": 0.16, "shards": 0.12}
+"""CPU seconds for a million pixels of one band (decode and write) or of one shard's stage (measured: bench)."""
+CALL_GB = 2.0
+"""Memory of a call, in GB, for the estimate of cost."""
+
+
+def shard_edge(*, chunk: int, bytes_per_pixel: float, memory: int, stages: Sequence[Stage]) -> int:
+    """Choose the shard edge in pixels: chunk times a power of two, so that bodies reach MIN_BODY, within memory.
+
+    Raises TooLarge where even one chunk does not fit.
+    """
+    edge = chunk
+    if shard_memory(edge, stages) > memory:
+        raise TooLarge(
+            f"a shard of {edge} x {edge} pixels takes {shard_memory(edge, stages) / 1e6:.0f} MB, a worker may use "
+            f"{memory / 1e6:.0f} MB: raise EO_SHARDS_WORKER_MEMORY or lower EO_SHARDS_CHUNK"
+        )
+    while edge * edge * bytes_per_pixel < MIN_BODY and shard_memory(2 * edge, stages) <= memory:
+        edge *= 2
+    return edge
+
+
+def shard_memory(edge: int, stages: Sequence[Stage]) -> int:
+    """Peak resident bytes of the hungriest stage over shards of this edge."""
+    return WORKER_BASE + max(
+        ((edge + 2 * stage.halo) ** 2 * stage.bytes_per_pixel for stage in stages if stage.over == "shards"), default=0
+    )
+
+
+def predict(
+    *,
+    pixels: int,
+    points: int,
+    bytes_per_point: int,
+    arrays: Sequence[ArraySpec],
+    units: dict[str, list[Unit]],
+    stages: Sequence[Stage],
+    shards: Sequence[Window],
+    requests: int,
+    bytes_in: int,
+) -> Prediction:
+    """Add up what the units will take."""
+    itemsize = {"uint8": 0.1, "uint16": 2, "float32": 4}
+    blocks = [unit.window.pixels for stage in stages if stage.over == "blocks" for unit in units[stage.name]]
+    # A block is read cell by cell, so its memory is bounded by four million pixels however large the file is.
+    memory = max(
+        WORKER_BASE + min(max(blocks, default=0), 1 << 22) * BYTES_PER_BLOCK_PIXEL,
+        max((shard_memory(max(s.width, s.height), stages) for s in shards), default=0),
+    )
+    seconds = sum(
+        sum(unit.window.pixels for unit in units[stage.name]) / 1e6 * SECONDS_PER_MEGAPIXEL[stage.over] for stage in stages
+    )
+    fetched = {unit.array: 0 for stage in stages for unit in units[stage.name]}
+    for stage in stages:
+        for unit in units[stage.name]:
+            fetched[unit.array] += unit.window.pixels
+    shard_pixels = sum(shard.pixels for shard in shards)
+    scratch = sum(
+        itemsize[array.dtype] * fetched.get(array.name, shard_pixels) * COMPRESSION for array in arrays
+    )
+    return Prediction(
+        pixels=pixels,
+        points=points,
+        result_bytes=points * bytes_per_point,
+        scratch_bytes=int(scratch) + points * bytes_per_point,
+        source_requests=requests,
+        source_bytes=bytes_in,
+        unit_memory_bytes=memory,
+        units={stage.name: len(units[stage.name]) for stage in stages},
+        parts=len(shards),
+        cost_usd=round(seconds * CALL_GB * GB_SECOND, 4),
+    )
+
+
+def check(predicted: Prediction, *, memory: int, max_points: int | None) -> None:
+    """Refuse what cannot work. Raises TooLarge."""
+    if max_points is not None and predicted.points > max_points:
+        raise TooLarge(
+            f"the job makes up to {predicted.points:,} points, max_points is {max_points:,}: "
+            "lower sampled_fraction, choose a coarser resolution or a smaller bbox, or raise max_points"
+        )
+    if predicted.parts > MAX_PARTS:
+        raise TooLarge(
+            f"the job has {predicted.parts:,} shards, the fan-in joins at most {MAX_PARTS:,}: choose a coarser resolution, "
+            "a smaller bbox, or allow larger shards with EO_SHARDS_WORKER_MEMORY"
+        )
+    if predicted.unit_memory_bytes > memory:
+        raise TooLarge(
+            f"a unit takes {predicted.unit_memory_bytes / 1e6:.0f} MB, a worker may use {memory / 1e6:.0f} MB: "
+            "raise EO_SHARDS_WORKER_MEMORY or lower EO_SHARDS_CHUNK"
+        )
+
+
+def check_disk(predicted: Prediction, *, scratch: Path, out: Path) -> None:
+    """Refuse a job that the disks have no room for. Raises TooLarge."""
+    needs: dict[int, tuple[int, Path]] = {}
+    for path, size in ((scratch, predicted.scratch_bytes), (out, predicted.result_bytes)):
+        folder = path
+        while not folder.exists():
+            folder = folder.parent
+        device = folder.stat().st_dev
+        needs[device] = (needs.get(device, (0, folder))[0] + size, folder)
+    for size, folder in needs.values():
+        free = shutil.disk_usage(folder).free
+        if size > free:
+            raise TooLarge(
+                f"the job needs about {size / 1e6:,.0f} MB of disk, {folder} has {free / 1e6:,.0f} MB free: lower "
+                "sampled_fraction, choose a smaller bbox, or set EO_SHARDS_HOME and --out to larger disks"
+            )

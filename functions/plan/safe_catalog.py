@@ -1,0 +1,135 @@
+"""SAFE products as scenes, from their own metadata."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyproj import Transformer
+
+from eo.catalog import CLASSES, Asset, Scene
+from eo.errors import CorruptData, InvalidInput, NothingFound
+from eo.grid import RasterGrid
+from eo.safe import ProductMetadata, TileMetadata, read_product, read_tile
+from plan.candidate import Candidate, tile_of
+
+_IMAGE = re.compile(r"_(B\d[\dA]|SCL)(?:_(\d+)m)?$")
+_NATIVE = {"B02": 10, "B03": 10, "B04": 10, "B08": 10, "B01": 60, "B09": 60, "B10": 60}
+"""Pixel size in metres of the bands that are not 20 m; L1C file names do not say it."""
+
+
+def products(folder: Path) -> list[Path]:
+    """Find the .SAFE folders below a folder (or the folder itself), in order of their names."""
+    if folder.name.endswith(".SAFE"):
+        return [folder]
+    found = []
+    for directory, names, _ in os.walk(folder):
+        found += [Path(directory, name) for name in names if name.endswith(".SAFE")]
+        names[:] = [name for name in names if not name.endswith((".SAFE", ".zarr")) and not name.startswith(".")]
+    return sorted(found)
+
+
+def metadata_file(product: Path) -> Path | None:
+    """Find the product's XML in its folder."""
+    return next(iter(sorted(product.glob("MTD_MSIL*.xml"))), None)
+
+
+def candidate(product: Path) -> tuple[Candidate, str]:
+    """Read what a search has to know of a product; gives its level (L1C, L2A) too. Raises CorruptData."""
+    meta, tile = _read(product)
+    name = meta.uri.removesuffix(".SAFE")
+    found = Candidate(
+        id=name,
+        collection=f"sentinel-2-{meta.level.lower()}",
+        datetime=f"{meta.sensed:%Y-%m-%dT%H:%M:%S.%fZ}",
+        cloud_cover=meta.cloud_cover,
+        footprint=_footprint(meta, tile),
+        baseline=meta.baseline,
+        platform=meta.spacecraft.lower(),
+        tile=tile_of(name, tile.tile_id),
+        path=product,
+    )
+    return found, meta.level
+
+
+def scene(product: Path, *, folder: Path, bands: Sequence[str]) -> Scene:
+    """Make the scene of a product; its files have absolute paths inside the catalog folder.
+
+    Raises NothingFound where a band is missing (SCL may be), CorruptData where a file or the metadata is, and
+    InvalidInput where a file is a link out of the folder.
+    """
+    meta, tile = _read(product)
+    slim, _ = candidate(product)
+    assets: dict[str, Asset] = {}
+    for band in dict.fromkeys(bands):
+        variants = sorted(
+            (int(match[2] or _NATIVE.get(band, 20)), image)
+            for image in meta.image_files
+            if (match := _IMAGE.search(image)) and match[1] == band
+        )
+        if variants:
+            resolution, image = variants[0]
+            assets[band] = Asset(
+                href=_file(product, image, folder),
+                radiometry=None if band == CLASSES else meta.radiometry(band),
+                declared=tile.grids.get(resolution),
+            )
+        elif band != CLASSES:
+            raise NothingFound(f"product {product.name} has no band {band}: choose another collection or product")
+    return Scene(
+        id=slim.id,
+        collection=slim.collection,
+        datetime=slim.datetime,
+        cloud_cover=slim.cloud_cover,
+        platform=slim.platform,
+        baseline=slim.baseline,
+        footprint=slim.footprint,
+        assets=assets,
+        crs=next(iter(tile.grids.values())).crs,
+        year=meta.sensed.year,
+        href=str(product.resolve()),
+    )
+
+
+def _read(product: Path) -> tuple[ProductMetadata, TileMetadata]:
+    path = metadata_file(product)
+    if path is None:
+        raise CorruptData(f"{product} has no MTD_MSIL1C.xml or MTD_MSIL2A.xml: get the product again, or remove it")
+    meta = read_product(path)
+    granules = sorted(product.glob("GRANULE/*/MTD_TL.xml"))
+    if len(granules) != 1:
+        # Products from before December 2016 hold many tiles of one datatake; there are single-tile ones of all dates.
+        raise InvalidInput(f"{product} has {len(granules)} granules instead of one: get its single-tile product")
+    return meta, read_tile(granules[0])
+
+
+def _file(product: Path, image: str, folder: Path) -> str:
+    for suffix in (".jp2", ".tif"):
+        path = (product / f"{image}{suffix}").resolve()
+        if path.is_file():
+            if not path.is_relative_to(folder.resolve()):
+                raise InvalidInput(
+                    f"{product / image}{suffix} lies outside of the catalog {folder}: copy the file into it"
+                )
+            return str(path)
+    raise CorruptData(f"{product / image}.jp2 does not exist: the product lists a file that it lacks; get it again")
+
+
+def _footprint(meta: ProductMetadata, tile: TileMetadata) -> dict[str, Any]:
+    """Give the product's footprint, else the outline of its tile."""
+    if meta.footprint is not None:
+        return {"type": "Polygon", "coordinates": [[list(point) for point in meta.footprint]]}
+    return {"type": "Polygon", "coordinates": [_outline(next(iter(tile.grids.values())))]}
+
+
+def _outline(grid: RasterGrid) -> list[list[float]]:
+    left, bottom, right, top = grid.bounds
+    # Ten points an edge: the straight edges of a tile bend by 100 m and more in degrees.
+    step = np.linspace(0, 1, 10, endpoint=False)
+    x = np.concatenate([left + step * (right - left), 0 * step + right, right - step * (right - left), 0 * step + left])
+    y = np.concatenate([0 * step + bottom, bottom + step * (top - bottom), 0 * step + top, top - step * (top - bottom)])
+    lon, lat = Transformer.from_crs(grid.crs, "OGC:CRS84", always_xy=True).transform(x, y)
+    ring = [[float(a), float(b)] for a, b in zip(lon, lat, strict=True)]
+    return [*ring, ring[0]]

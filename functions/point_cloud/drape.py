@@ -1,0 +1,103 @@
+"""The drape stage: a shard of the cube as the body of a PLY file."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eo.grid import Window
+from eo.job import Part, Plan, Unit
+from eo.ply import encode
+from eo.radiometry import stretch_lut
+from eo.sampling import keep
+from eo.unit_io import UnitIO
+from point_cloud.process import BANDS
+from point_cloud.thumbnail import thumbnail
+
+
+def drape(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the stage before has no reduce
+    """Turn the valid pixels of a shard, sampled, into vertices."""
+    plan, window = io.plan, unit.window
+    inputs = plan.inputs
+    height = io.cube.read_target("elevation", window, np.nan)
+    known = io.cube.read_target("valid", window).view(np.bool_) & ~np.isnan(height)
+    kept = known & keep(window, inputs["sampled_fraction"])
+    bands = [io.cube.read_target(band, window) for band in BANDS]
+    stretches = [stretch_lut(plan.radiometry[band], inputs["max_reflectance"]) for band in BANDS]
+    io.put("body", _vertices(kept, height, bands, stretches, plan, window))
+    picture = [thumbnail(np.where(known, height, np.nan), window, plan)]
+    picture += [lut[thumbnail(dn, window, plan)].astype(np.float32) for lut, dn in zip(stretches, bands, strict=True)]
+    io.put("thumbnail", [memoryview(layer).cast("B") for layer in picture if layer.size])
+    return Part(
+        unit=unit.id,
+        keys=io.left.keys,
+        sizes=io.left.sizes,
+        digests=io.left.digests,
+        counts={"points": int(kept.sum()), "known": int(known.sum())},
+        extremes=_extremes(kept, height, plan, window),
+    )
+
+
+STRIP_PIXELS = 1 << 18
+"""Pixels encoded at once: their columns, rows and coordinates stay in the core's cache, and memory stays small."""
+
+
+def _vertices(
+    kept: NDArray[np.bool_],
+    height: NDArray[np.float32],
+    bands: list[NDArray[np.uint16]],
+    stretches: list[NDArray[np.uint8]],
+    plan: Plan,
+    window: Window,
+) -> Iterator[memoryview]:
+    """Vertices of the kept pixels, row by row, in strips."""
+    coordinates = plan.inputs["coordinates"]
+    x, y = axes(plan, window, absolute=coordinates == "absolute")
+    lines = max(1, STRIP_PIXELS // window.width)
+    for top in range(0, window.height, lines):
+        strip = slice(top, top + lines)
+        chosen = kept[strip]
+        rows, cols = np.nonzero(chosen)
+        if not rows.size:
+            continue
+        red, green, blue = (lut[dn[strip][chosen]] for lut, dn in zip(stretches, bands, strict=True))
+        body = encode(x[cols], y[strip][rows], height[strip][chosen], (red, green, blue), coordinates)
+        yield memoryview(body).cast("B")
+
+
+def axes(plan: Plan, window: Window, *, absolute: bool) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """(x of each column, y of each row) of a window's pixel centres.
+
+    Relative to the local origin they are whole multiples of the resolution, which float32 holds exactly up to 2^24 m.
+    """
+    grid = plan.grid
+    cols, rows = np.arange(window.col, window.col_end), np.arange(window.row, window.row_end)
+    if absolute:
+        return grid.x(0.5) + cols * float(grid.resolution), grid.y(0.5) - rows * float(grid.resolution)
+    col, row = origin_pixel(plan)
+    x, y = (cols - col) * grid.resolution, (row - rows) * grid.resolution
+    return x.astype(np.float32), y.astype(np.float32)
+
+
+def _extremes(
+    kept: NDArray[np.bool_], height: NDArray[np.float32], plan: Plan, window: Window
+) -> dict[str, tuple[float, float]]:
+    """Smallest and largest absolute coordinates of the kept points."""
+    cols, rows = np.flatnonzero(kept.any(axis=0)), np.flatnonzero(kept.any(axis=1))
+    if not cols.size:
+        return {}
+    x, y = axes(plan, window, absolute=True)
+    low = np.min(height, where=kept, initial=np.inf)
+    high = np.max(height, where=kept, initial=-np.inf)
+    return {
+        "x": (float(x[cols[0]]), float(x[cols[-1]])),
+        "y": (float(y[rows[-1]]), float(y[rows[0]])),
+        "z": (float(low), float(high)),
+    }
+
+
+def origin_pixel(plan: Plan) -> tuple[int, int]:
+    """(column, row) of the pixel in the middle of the job, whose centre is the local origin."""
+    window = plan.grid.window
+    return window.col + window.width // 2, window.row + window.height // 2

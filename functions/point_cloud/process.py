@@ -1,0 +1,67 @@
+"""The process `point-cloud`: every Sentinel-2 pixel lifted to its elevation."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, Field
+
+from eo.imagery import imagery
+from eo.inputs import CubeInputs, ElevationInputs
+from eo.job import Part, Result, Stage
+from eo.unit_io import ResultIO
+
+BANDS = ("B04", "B03", "B02")
+"""Red, green, blue."""
+BYTES_PER_POINT = {"local": 15, "absolute": 27}
+
+
+class Inputs(CubeInputs, ElevationInputs):
+    """Inputs of a point cloud."""
+
+    sampled_fraction: Annotated[
+        float, Field(gt=0, le=1, allow_inf_nan=False, description="share of the pixels that become points")
+    ] = 0.2
+    max_points: Annotated[
+        int | None, Field(ge=1, description="refuse the job if it could make more points than this")
+    ] = None
+    max_reflectance: Annotated[
+        float,
+        Field(gt=0, le=10, allow_inf_nan=False, description="reflectance shown as full brightness; 0 is black, linear"),
+    ] = 0.3
+    coordinates: Annotated[
+        Literal["local", "absolute"],
+        Field(description="float32 relative to an origin in the header, or float64 in the CRS"),
+    ] = "local"
+
+
+class PointCloud:
+    """A coloured point cloud as binary PLY, with its STAC item and two pictures."""
+
+    id: ClassVar[str] = "point-cloud"
+    title: ClassVar[str] = "Coloured point cloud"
+    description: ClassVar[str] = (
+        "Every Sentinel-2 pixel in a bounding box lifted to its elevation, as a binary PLY with CRS and colours"
+    )
+    version: ClassVar[str] = "1.0.0"
+    Inputs: ClassVar[type[BaseModel]] = Inputs
+
+    def stages(self, inputs: Inputs) -> list[Stage]:
+        """Cube first, then points."""
+        classes = inputs.mask_clouds and inputs.collection == "sentinel-2-l2a"
+        return [
+            *imagery(BANDS, classes=classes, elevation=True),
+            Stage(name="drape", map="point_cloud.drape:drape", over="shards", bytes_per_pixel=30),
+        ]
+
+    def sampled(self, inputs: Inputs) -> float:
+        """Share of the pixels that become points."""
+        return inputs.sampled_fraction
+
+    def bytes_per_point(self, inputs: Inputs) -> int:
+        """Bytes of a vertex."""
+        return BYTES_PER_POINT[inputs.coordinates]
+
+    def merge(self, parts: list[Part], io: ResultIO) -> Result:
+        """Join the bodies, draw the pictures, describe the result."""
+        from point_cloud.result import merge  # noqa: PLC0415 - plan and api need no pictures
+
+        return merge(parts, io)

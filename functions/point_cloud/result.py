@@ -1,0 +1,165 @@
+"""The merge of a point cloud: PLY, pictures and STAC item from what the shards left."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eo.errors import NothingFound
+from eo.job import Part, Plan, Result
+from eo.ply import header
+from eo.unit_io import ResultIO
+from point_cloud.drape import origin_pixel
+from point_cloud.item import stac_item
+from point_cloud.pictures import oblique, png, preview
+from point_cloud.thumbnail import lattice, step
+
+PLY, ITEM, PREVIEW, OBLIQUE = "point_cloud.ply", "point_cloud.json", "preview.png", "oblique.png"
+
+
+def merge(parts: list[Part], io: ResultIO) -> Result:
+    """Write the result's files, the item last: who sees it sees all it names.
+
+    Raises NothingFound where no pixel became a point.
+    """
+    plan = io.plan
+    counts: Counter[str] = Counter()
+    for part in parts:
+        counts.update(part.counts)
+    counts.update(align_counts(io))
+    if not counts["points"]:
+        raise NothingFound(_why_empty(counts, plan))
+    extremes = _joined_extremes(parts)
+    bodies = [part.keys["body"] for part in parts if part.sizes["body"]]
+    io.concatenate(PLY, header(counts["points"], coordinates=plan.inputs["coordinates"], comments=comments(plan)), bodies)
+    elevation, rgb = canvas(parts, io)
+    spacing = step(plan) * plan.grid.resolution
+    io.write(PREVIEW, png(preview(elevation, rgb, spacing)))
+    picture, exaggeration = oblique(elevation, rgb, spacing)
+    io.write(OBLIQUE, png(picture))
+    summary: dict[str, Any] = {
+        "points": counts["points"],
+        "bytes": io.sizes[PLY],
+        "pixels_inside": counts["inside"],
+        "pixels_without_data": counts["empty"],
+        "pixels_masked": counts["masked"],
+        "pixels_without_elevation": counts["void"],
+        "bounds": {axis: list(extremes[axis]) for axis in ("x", "y", "z")},
+        "vertical_exaggeration_of_oblique_view": exaggeration,
+        "notes": [*plan.notes, *_notes(counts, plan)],
+    }
+    item = stac_item(plan, summary, sizes=io.sizes, digests=io.digests)
+    io.write(ITEM, (json.dumps(item, indent=2) + "\n").encode())
+    return Result(files=dict(io.digests), summary=summary)
+
+
+def align_counts(io: ResultIO) -> dict[str, int]:
+    """What the align stage counted, summed."""
+    counts: Counter[str] = Counter()
+    for part in io.parts("align"):
+        counts.update(part.counts)
+    return {name: counts[name] for name in ("inside", "empty", "masked", "void", "valid")}
+
+
+def comments(plan: Plan) -> list[tuple[str, str]]:
+    """All that is needed to put the points where they belong and to say where they come from."""
+    col, row = origin_pixel(plan)
+    local = plan.inputs["coordinates"] == "local"
+    x, y = (plan.grid.x(col + 0.5), plan.grid.y(row + 0.5)) if local else (0.0, 0.0)
+    lines = [
+        ("generator", f"{plan.software}, process {plan.process} {plan.version}"),
+        ("crs", plan.grid.crs),
+        ("vertical", plan.vertical_crs or "unknown"),
+        ("units", "metre"),
+        ("offset_x", number(x)),
+        ("offset_y", number(y)),
+        ("offset_z", "0"),
+        ("resolution", str(plan.grid.resolution)),
+        ("sampled_fraction", number(plan.inputs["sampled_fraction"])),
+        ("colour", f"linear, reflectance 0 to {number(plan.inputs['max_reflectance'])} as 0 to 255"),
+    ]
+    lines += [("scene", f"{scene.id} {scene.datetime} baseline {scene.baseline or 'unknown'}") for scene in plan.scenes]
+    lines.append(("dem", ascii_only(plan.elevation_name or "none")))
+    lines += [("attribution", text) for text in attributions(plan)]
+    return lines
+
+
+def attributions(plan: Plan) -> list[str]:
+    """The notices that the data's licences ask for."""
+    years = sorted({scene.year for scene in plan.scenes})
+    lines = [f"contains modified Copernicus Sentinel data {', '.join(map(str, years))}"]
+    if plan.inputs["dem"] != "local":
+        lines.append(
+            "produced using Copernicus WorldDEM-30 (c) DLR e.V. 2010-2014 and (c) Airbus Defence and Space GmbH "
+            "2014-2018 provided under COPERNICUS by the European Union and ESA; all rights reserved"
+        )
+    return lines
+
+
+def number(value: float) -> str:
+    """A number as short as it can be without losing anything."""
+    return repr(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def ascii_only(text: str) -> str:
+    """A file's name as a header line can hold it."""
+    return text.encode("ascii", "replace").decode("ascii")
+
+
+def canvas(parts: list[Part], io: ResultIO) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(elevation (rows, columns) with NaN, colours (3, rows, columns) 0-255) of the whole job on the coarse lattice."""
+    every = step(io.plan)
+    whole = lattice(io.plan.grid.window, every)
+    layers = np.full((4, *whole.shape), np.nan, np.float32)
+    for part, unit in zip(parts, io.units(io.plan.stages[-1].name), strict=True):
+        window = lattice(unit.window, every)
+        if window.width > 0 and window.height > 0:
+            values = np.frombuffer(io.read(part.keys["thumbnail"]), np.float32).reshape(4, *window.shape)
+            layers[(slice(None), *window.slices(whole))] = values
+    return layers[0], layers[1:]
+
+
+def _joined_extremes(parts: list[Part]) -> dict[str, tuple[float, float]]:
+    joined: dict[str, tuple[float, float]] = {}
+    for part in parts:
+        for name, (low, high) in part.extremes.items():
+            before = joined.get(name, (low, high))
+            joined[name] = (min(before[0], low), max(before[1], high))
+    return joined
+
+
+def _notes(counts: Counter[str], plan: Plan) -> list[str]:
+    """What became of the pixels that are not in the result."""
+    inside = max(counts["inside"], 1)
+    reasons = {
+        "empty": "lie where no scene has data",
+        "masked": "are clouds, shadows or defective pixels",
+        "void": f"have no elevation in {plan.elevation_name}",
+    }
+    return [
+        f"{counts[name]:,} pixels ({100 * counts[name] / inside:.2f} %) {reason}"
+        for name, reason in reasons.items()
+        if counts[name]
+    ]
+
+
+def _why_empty(counts: Counter[str], plan: Plan) -> str:
+    """Say which of the reasons left nothing, and what helps against it."""
+    if counts["void"] and counts["void"] == counts["valid"]:
+        return (
+            f"{plan.elevation_name} has no elevation at any of the {counts['void']:,} pixels with data: "
+            "choose another dem, or check that it covers the bbox"
+        )
+    if not counts["valid"] and counts["masked"]:
+        return (
+            f"all {counts['masked']:,} pixels with data are clouds, shadows or defective: "
+            "lower max_cloud_cover, choose other dates, or turn mask_clouds off"
+        )
+    if not counts["valid"]:
+        return f"no scene has data in bbox {plan.bbox} ({counts['inside']:,} pixels): choose other dates or another bbox"
+    return (
+        f"sampled_fraction {plan.inputs['sampled_fraction']} keeps none of the {counts['valid']:,} valid pixels: raise it, "
+        "or choose a larger bbox"
+    )
