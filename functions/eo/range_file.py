@@ -33,15 +33,15 @@ class Blocks:
         if end <= offset:
             return b""
         first, last = offset // self._block, (end - 1) // self._block
-        self._ahead = min(2 * self._ahead, MAX_AHEAD) if first == self._next else 1
         missing = [number for number in range(first, last + 1) if number not in self._kept]
         if len(missing) > self._room // 2:
             return self._read(offset, end - offset)  # large reads are not read twice, so they pass by the cache
         if missing:
             # From the first to the last missing one by one request: a hole is cheaper than a second round trip.
-            count = missing[-1] + 1 - missing[0]
-            self._fetch(missing[0], max(count, self._ahead))
-        self._next = last + 1
+            self._ahead = min(2 * self._ahead, MAX_AHEAD) if missing[0] == self._next else 1
+            count = max(missing[-1] + 1 - missing[0], self._ahead)
+            self._fetch(missing[0], count)
+            self._next = missing[0] + count
         blocks = [self._kept.get(number, b"") for number in range(first, last + 1)]  # behind the end there is none
         for number in range(first, last + 1):
             if number in self._kept:

@@ -108,7 +108,9 @@ def check(status: int, target: str, *, after: str | None = None, access: str = "
     if status in {404, 410}:
         raise NothingFound(f"{target}: not there ({said}): it may have been moved or withdrawn; search again")
     if status == 416:
-        raise CorruptData(f"{target}: it is shorter than it should be ({said}): run the job again, or choose another scene")
+        raise CorruptData(
+            f"{target}: it is shorter than it should be ({said}): run the job again, or choose another scene"
+        )
     raise SourceUnavailable(f"{target}: unexpected answer {said}: check the endpoint's address")
 
 

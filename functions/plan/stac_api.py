@@ -53,9 +53,10 @@ class _RetryingIO(StacApiIO):
     """pystac-client's requests by our policy and with our errors; its own would show whole URLs and answers."""
 
     def __init__(self, policy: Policy, timeout: float) -> None:
-        super().__init__(timeout=timeout, max_retries=None)
+        super().__init__(max_retries=None)
         self.session.auth = anonymous  # else the default entry of .netrc would be sent
         self._policy = policy
+        self._seconds = timeout  # not `self.timeout`, which Client.open resets
 
     def request(
         self,
@@ -70,7 +71,7 @@ class _RetryingIO(StacApiIO):
 
         def attempt() -> str:
             try:
-                answer = self.session.request(verb, href, headers=headers, timeout=self.timeout, **cast("Any", body))
+                answer = self.session.request(verb, href, headers=headers, timeout=self._seconds, **cast("Any", body))
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 raise Transient(f"connection failed ({type(error).__name__})") from None
             check(answer.status_code, shown(href), after=answer.headers.get("Retry-After"))

@@ -18,7 +18,14 @@ class Model(BaseModel):
 
 
 @pytest.mark.parametrize(
-    "given_value", ["11.2,46.4,11.6,46.7", " 11.2, 46.4, 11.6, 46.7 ", "[11.2,46.4,11.6,46.7]", [11.2, 46.4, 11.6, 46.7], ("11.2", 46.4, 11.6, np.float64(46.7))]
+    "given_value",
+    [
+        "11.2,46.4,11.6,46.7",
+        " 11.2, 46.4, 11.6, 46.7 ",
+        "[11.2,46.4,11.6,46.7]",
+        [11.2, 46.4, 11.6, 46.7],
+        ("11.2", 46.4, 11.6, np.float64(46.7)),
+    ],
 )
 def test_text_and_sequences_are_read(given_value: object) -> None:
     assert BBox.parse(given_value) == BBox(11.2, 46.4, 11.6, 46.7)
@@ -69,9 +76,7 @@ def test_a_box_that_only_touches_the_antimeridian_does_not_cross_it() -> None:
     assert [str(part) for part in BBox.parse("179,0,-178,1").parts()] == ["179,0,180,1", "-180,0,-178,1"]
 
 
-@given(
-    west=st.floats(-180, 179.9), width=st.floats(0.001, 59), south=st.floats(-90, 80), height=st.floats(0.001, 9)
-)
+@given(west=st.floats(-180, 179.9), width=st.floats(0.001, 59), south=st.floats(-90, 80), height=st.floats(0.001, 9))
 def test_unwrapped_box_ring_and_polygon_agree(west: float, width: float, south: float, height: float) -> None:
     east = west + width
     box = BBox(west, south, east - 360 if east > 180 else east, south + height)
@@ -93,7 +98,9 @@ def test_unwrapped_box_ring_and_polygon_agree(west: float, width: float, south: 
     lon=st.floats(-180, 180),
     near=st.integers(-3, 3),
 )
-def test_abutting_boxes_share_no_point_and_lose_none(west: float, east: float, at: float, lon: float, near: int) -> None:
+def test_abutting_boxes_share_no_point_and_lose_none(
+    west: float, east: float, at: float, lon: float, near: int
+) -> None:
     width = (east - west) % 360
     if not 0.01 < width < 60:
         return

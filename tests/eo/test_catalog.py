@@ -164,7 +164,10 @@ class TestRadiometry:
 
     def test_products_before_baseline_4_have_none(self) -> None:
         assert self.of({}, **{"s2:processing_baseline": "03.01"}) == BARE
-        assert self.of({}, **{"s2:product_uri": "S2A_MSIL2A_20210908T042701_N0301_R133_T46RER_20210908T070248.SAFE"}) == BARE
+        assert (
+            self.of({}, **{"s2:product_uri": "S2A_MSIL2A_20210908T042701_N0301_R133_T46RER_20210908T070248.SAFE"})
+            == BARE
+        )
         assert self.of({}) == BARE
 
     @pytest.mark.parametrize(
@@ -197,7 +200,14 @@ class TestMalformedItems:
             scene(of)
 
     @pytest.mark.parametrize(
-        "asset", [{}, None, "x", {"href": "x", "raster:offset": "a lot"}, {"href": "x", "proj:transform": [1], "proj:shape": [1, 1]}]
+        "asset",
+        [
+            {},
+            None,
+            "x",
+            {"href": "x", "raster:offset": "a lot"},
+            {"href": "x", "proj:transform": [1], "proj:shape": [1, 1]},
+        ],
     )
     def test_a_broken_asset_that_is_used_makes_it_corrupt(self, asset: Any) -> None:
         with pytest.raises(CorruptData, match="S2A_X"):

@@ -1,6 +1,10 @@
 """Remote bytes through real clients against loopback peers that fail as scripted."""
 
+import hashlib
 import multiprocessing
+import random
+import resource
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -18,13 +22,23 @@ from eo.retry import Policy, Transient, retry_after
 from eo.settings import Settings
 from eo.slots import connection_slots
 from eo.transport import ObjectReader, Traffic, connect
-from peers.faults import Corrupt, Hang, Ok, Reset, Status, Truncate
+from peers.faults import Corrupt, Hang, Reset, Status, Truncate
 from peers.files import FileServer
 from peers.s3 import KEY, SECRET, S3Peer
 
-BODY = bytes(range(256)) * 20_000
+BODY = bytes(range(256)) * 8000
 TOKEN = "edh_pat_loopback"
-FAULTS = [Status(429, 0), Status(500), Status(502), Status(503), Status(504), Reset(), Reset(0), Truncate(1000), Hang(9)]
+FAULTS = [
+    Status(429, 0),
+    Status(500),
+    Status(502),
+    Status(503),
+    Status(504),
+    Reset(),
+    Reset(0),
+    Truncate(1000),
+    Hang(9),
+]
 
 
 class Served:
@@ -113,7 +127,7 @@ class TestReading:
 
     @pytest.mark.parametrize("fault", FAULTS, ids=str)
     def test_what_may_pass_is_tried_again(self, served: Served, fault: Any) -> None:
-        rule = served.peer.script.add("GET" and "", [fault, fault])
+        rule = served.peer.script.add("", [fault, fault])
         with served.reader() as reader:
             assert reader.read(1000, 200_000) == BODY[1000:201_000]
         assert rule.calls == 3
@@ -194,7 +208,10 @@ class TestAccess:
 
             def log_message(self, *_: object) -> None: ...
 
-        with ThreadingHTTPServer(("127.0.0.1", 0), Redirects) as first, ThreadingHTTPServer(("127.0.0.1", 0), Redirects) as second:
+        with (
+            ThreadingHTTPServer(("127.0.0.1", 0), Redirects) as first,
+            ThreadingHTTPServer(("127.0.0.1", 0), Redirects) as second,
+        ):
             for server in (first, second):
                 threading.Thread(target=server.serve_forever, daemon=True).start()
             base = f"http://127.0.0.1:{first.server_address[1]}"
@@ -205,7 +222,10 @@ class TestAccess:
         assert seen[0] is not None
         assert seen[1] is None
 
-    @pytest.mark.parametrize("href", ["s3://other/B02.jp2", "s3://eodata", "http://127.0.0.1:1/x", "s3://eodata/a/../../b", "file:///etc/passwd"])
+    @pytest.mark.parametrize(
+        "href",
+        ["s3://other/B02.jp2", "s3://eodata", "http://127.0.0.1:1/x", "s3://eodata/a/../../b", "file:///etc/passwd"],
+    )
     def test_other_places_are_not_opened(self, s3: Served, href: str) -> None:
         with pytest.raises(InvalidInput, match="does not lie in s3://eodata"), s3.reader(href):
             pass
@@ -218,9 +238,9 @@ class TestDownload:
         assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["B02.jp2"]
         assert served.traffic == Traffic(requests=1, bytes=len(BODY))
 
-    @pytest.mark.parametrize("fault", [Truncate(3_000_000), Reset(3_000_000)], ids=str)
+    @pytest.mark.parametrize("fault", [Truncate(1_500_000), Reset(1_500_000)], ids=str)
     def test_it_goes_on_where_the_connection_broke(self, served: Served, fault: Any, tmp_path: Path) -> None:
-        served.peer.script.add("", [Ok(), fault] if served.source == "x" else [fault])
+        served.peer.script.add("", [fault])
         with served.reader() as reader:
             assert reader.download(tmp_path / "B02.jp2").read_bytes() == BODY
         # A reset may lose what was on its way, but not what had arrived.
@@ -228,7 +248,7 @@ class TestDownload:
         assert served.peer.calls[1].range is not None
 
     def test_a_file_that_changes_meanwhile_is_not_mixed(self, served: Served, tmp_path: Path) -> None:
-        served.peer.script.add("", [Truncate(3_000_000)])
+        served.peer.script.add("", [Truncate(1_500_000)])
         other = BODY[::-1]
         with served.reader() as reader:
             fetch = reader._transport.fetch
@@ -252,8 +272,6 @@ class TestDownload:
                 assert reader.download(tmp_path / "B02.jp2").read_bytes() == other
 
     def test_a_checksum_is_checked(self, served: Served, tmp_path: Path) -> None:
-        import hashlib
-
         right = "1620" + hashlib.sha3_256(BODY).hexdigest()
         with served.reader() as reader:
             reader.download(tmp_path / "B02.jp2", checksum=right)
@@ -263,9 +281,6 @@ class TestDownload:
         assert not (tmp_path / "bad.jp2").exists()
 
     def test_a_full_disk_is_no_fault_of_the_connection(self, served: Served, tmp_path: Path) -> None:
-        import resource
-        import signal
-
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         with served.reader() as reader:
@@ -287,8 +302,8 @@ class TestRangeFile:
             assert file.read() == BODY[-5:]
             assert file.read(10) == b""
             assert again.seek(100_000) == 100_000
-            assert again.read(3_000_000) == BODY[100_000:3_100_000]
-            assert (again.seek(-4, 1), again.tell()) == (3_099_996, 3_099_996)
+            assert again.read(1_500_000) == BODY[100_000:1_600_000]
+            assert (again.seek(-4, 1), again.tell()) == (1_599_996, 1_599_996)
 
     def test_small_reads_share_requests(self, http: Served) -> None:
         with http.reader() as reader, reader.open() as file:
@@ -300,11 +315,9 @@ class TestRangeFile:
     def test_reading_on_and_on_reads_ahead(self, http: Served) -> None:
         with http.reader() as reader, reader.open() as file:
             assert b"".join(iter(lambda: file.read(30_000), b"")) == BODY
-        assert http.peer.requests < 20
+        assert http.peer.requests < 10
 
     def test_any_order_of_reads_gives_the_bytes(self) -> None:
-        import random
-
         data = bytes(random.Random(1).randbytes(100_000))
         blocks = Blocks(lambda start, length: data[start : start + length], lambda: len(data), block=64, cache=1024)
         file, draw = RangeFile(blocks, "x"), random.Random(2)
@@ -371,7 +384,7 @@ class TestSlots:
 
         def work() -> None:
             for _ in range(3):
-                with s3.reader() as reader:
+                with s3.reader(timeout=30) as reader:
                     assert reader.read(0, 100) == BODY[:100]
 
         threads = [threading.Thread(target=work) for _ in range(9)]

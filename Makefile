@@ -1,0 +1,62 @@
+# The table of contents of this repository. `make demo` and `make test` do all the set-up they need.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := .demo
+export EO_SHARDS_HOME ?= $(abspath $(DEMO)/home)
+
+.PHONY: help env system demo test lint types chaos bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+env: $(STAMP) ## the locked environment in .venv, with the command eo-shards
+
+system: ## Debian packages that some tests use (CloudCompare, what Open3D links); skipped without root or apt
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s cloudcompare libusb-1.0-0 libgl1 libgomp1 xvfb >/dev/null 2>&1; then \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get -qq update && apt-get -qq install -y --no-install-recommends cloudcompare libusb-1.0-0 libgl1 libgomp1 xvfb >/dev/null; } \
+	  || echo "could not install them; the tests that need them will be skipped by name"; fi
+
+$(DEMO)/scene.json: $(STAMP) $(wildcard tests/scenes/*.py)
+	rm -rf $(DEMO)/scene && mkdir -p $(DEMO)
+	PYTHONPATH=tests $(BIN)/python -m scenes --out $(DEMO)/scene > $@.part && mv $@.part $@
+
+demo: $(DEMO)/scene.json ## a scene, the main job on it, and its result in out/
+	$(BIN)/eo-shards run point-cloud --source local --catalog $(DEMO)/scene/catalog --dem local --dem-path $(DEMO)/scene/dem.zarr \
+	  --bbox "$$($(BIN)/python -c 'import json; print(*json.load(open("$(DEMO)/scene.json"))["bbox"], sep=",")')" --out out
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy functions
+
+test: system $(STAMP) lint types ## lint, types and every test but the slow sweeps
+	$(BIN)/python -m pytest -n 2 -m "not chaos" --cov --cov-report=term:skip-covered
+
+chaos: system $(STAMP) ## the slow sweeps
+	$(BIN)/python -m pytest -n 2 -m chaos
+
+bench: $(STAMP) ## benchmarks: one table, and bench/results.json
+	$(BIN)/python -m bench
+
+lock: ## resolve the dependencies again (needs uv)
+	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --quiet \
+	  --generate-hashes --extra test -o requirements.lock pyproject.toml
+
+clean: ## remove what the targets above made
+	rm -rf $(DEMO) $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
