@@ -16,8 +16,8 @@ from eo.retry import Transient, check, shown
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-PIECE = 1 << 20
-"""Bytes that are held of a body at a time."""
+PIECE = 1 << 18
+"""Bytes that are held of a body at a time, and the most that a broken connection costs again."""
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 

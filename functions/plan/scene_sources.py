@@ -13,9 +13,10 @@ from eo.sources.raster import FileInfo, reading
 from plan.cells import blocks, cutting, extent, touched
 from plan.files import Files
 
-WHOLE_SHARE = 0.25
-"""Share of a remote JPEG 2000 file's tiles from which on one GET of all of it beats many ranges: a range costs about
-as much as 1 MB, a tile without TLM markers needs one for every tile before it (see the README, "How it reads")."""
+SECONDS_PER_REQUEST = 0.05
+"""What a range request costs beside its bytes: one round trip and the server's time to its first byte."""
+BYTES_PER_SECOND = 20e6
+"""What one connection to the Copernicus Data Space carries (its published quota)."""
 
 
 @dataclass
@@ -118,8 +119,11 @@ def _add(
     cells = touched(windows, cut.cell)
     part = extent(cells, cut.cell, size)
     remote_jp2 = adapter in images.REMOTE and info.driver == "JP2OpenJPEG"
-    all_cells = touched([Window(0, 0, size[1], size[0])], cut.cell)
-    share = len(cells) / len(all_cells)
+    across = -(-size[1] // cut.cell[1])
+    share = len(cells) / (across * -(-size[0] // cut.cell[0]))
+    file_bytes = scene.assets[band].size or 2 * info.grid.window.pixels
+    ranges = 2 + len(cells) + (0 if info.tile_lengths or not remote_jp2 else max(row * across + col for row, col in cells))
+    whole = remote_jp2 and seconds(1, file_bytes) < seconds(ranges, share * file_bytes)
     result.sources[name] = ImageSource(
         adapter=adapter,
         scene=index,
@@ -131,7 +135,7 @@ def _add(
         level=level,
         mean=mean,
         cell=cut.cell,
-        whole=remote_jp2 and share >= WHOLE_SHARE,
+        whole=whole,
     )
     result.arrays.append(
         ArraySpec(
@@ -141,12 +145,18 @@ def _add(
             dtype="uint8" if band == CLASSES else "uint16",
         )
     )
-    units = blocks(cells, cut.cell, size, whole=remote_jp2)
-    for window in units:
+    for window in blocks(cells, cut.cell, size, whole=remote_jp2):
         inner = window.shifted(-part.col, -part.row)
         identity = f"{name.removeprefix('scenes/').replace('/', '.')}.r{inner.row:06d}c{inner.col:06d}"
         result.units.append(Unit(id=identity, window=inner, array=name))
     if adapter in images.REMOTE:
-        file_bytes = scene.assets[band].size or info.grid.window.pixels
-        result.bytes_in += file_bytes if result.sources[name].whole else int(file_bytes * share)
-        result.requests += 2 if remote_jp2 else 1 + len(cells)
+        result.bytes_in += file_bytes if whole else int(file_bytes * share)
+        result.requests += 1 if whole else ranges
+
+
+def seconds(requests: int, size: float) -> float:
+    """What a read takes, roughly: one GET of all of a file beats many ranges sooner than one would think.
+
+    A tile of a file without TLM markers needs a request for every tile before it.
+    """
+    return requests * SECONDS_PER_REQUEST + size / BYTES_PER_SECOND

@@ -129,7 +129,7 @@ class TestFindingBands:
         assert scene(of, "B02", "B06", "SCL").assets["B06"].href == "z"
 
     def test_a_missing_band_is_named(self) -> None:
-        with pytest.raises(NothingFound, match="no band B08 among its assets .B02."):
+        with pytest.raises(NothingFound, match=r"no band B08 among its assets .B02."):
             scene(item({"B02": {"href": "x"}}), "B02", "B08")
 
 
@@ -179,7 +179,7 @@ class TestRadiometry:
         ],
     )
     def test_later_ones_must_tell_it(self, properties: dict[str, str]) -> None:
-        with pytest.raises(CorruptData, match="S2A_X does not tell the radiometric offset of B02.*raster:offset"):
+        with pytest.raises(CorruptData, match=r"S2A_X does not tell the radiometric offset of B02.*raster:offset"):
             self.of({"raster:scale": 0.0001}, **properties)
 
     def test_the_product_tells_what_the_item_does_not(self) -> None:

@@ -60,7 +60,7 @@ class _Reading:
     def __enter__(self) -> ObjectReader:
         return self._remote.__enter__().reader(self._href)
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self._remote.__exit__(*error)
 
 
@@ -96,7 +96,7 @@ def _gone(peer: Any) -> bool:
     deadline = time.monotonic() + 2
     while peer.connections.open and time.monotonic() < deadline:
         time.sleep(0.01)
-    return peer.connections.open == 0
+    return bool(peer.connections.open == 0)
 
 
 class TestReading:
@@ -243,9 +243,9 @@ class TestDownload:
         served.peer.script.add("", [fault])
         with served.reader() as reader:
             assert reader.download(tmp_path / "B02.jp2").read_bytes() == BODY
-        # A reset may lose what was on its way, but not what had arrived.
         assert served.traffic.bytes == len(BODY)
-        assert served.peer.calls[1].range is not None
+        # A reset may discard all that the kernel had not yet handed over; an orderly end does not.
+        assert isinstance(fault, Reset) or served.peer.calls[1].range is not None
 
     def test_a_file_that_changes_meanwhile_is_not_mixed(self, served: Served, tmp_path: Path) -> None:
         served.peer.script.add("", [Truncate(1_500_000)])
@@ -327,7 +327,8 @@ class TestRangeFile:
             assert file.read(length) == data[start : start + length]
 
 
-def _hold(folder: Path, held: Any, most: Any, times: int) -> None:
+def _hold(folder: Path, start: Any, held: Any, most: Any, times: int) -> None:
+    start.wait(60)
     for _ in range(times):
         with connection_slots("account", 2, folder):
             with held.get_lock():
@@ -348,7 +349,8 @@ class TestSlots:
     def test_no_more_than_the_limit_over_all_processes(self, tmp_path: Path) -> None:
         context = multiprocessing.get_context("spawn")
         held, most = context.Value("i", 0), context.Value("i", 0)
-        workers = [context.Process(target=_hold, args=(tmp_path / "slots", held, most, 10)) for _ in range(4)]
+        start = context.Barrier(4)
+        workers = [context.Process(target=_hold, args=(tmp_path / "slots", start, held, most, 10)) for _ in range(4)]
         for worker in workers:
             worker.start()
         for worker in workers:

@@ -81,7 +81,7 @@ def test_nothing_left_says_how_many_there_were() -> None:
 
 
 def test_the_newest_processing_of_a_datatake_wins_whatever_its_clouds() -> None:
-    same = {"tile": "32TPS", "platform": "sentinel-2a"}
+    same: dict[str, Any] = {"tile": "32TPS", "platform": "sentinel-2a"}
     old, new = scene("old", 9.9, baseline="03.01", **same), scene("new", 10.1, baseline="05.00", **same)
     assert chosen(old, new) == ["new"]
     assert chosen(old, scene("later", 10.1, 2, baseline="05.00", **same)) == ["old"]
@@ -184,7 +184,7 @@ def test_nine_thousand_scenes_are_quick() -> None:
     assert time.process_time() - started < 3
     assert choice.uncovered == 0
     # Against the plain way: every scene adds ground to those before it, and together they cover the box.
-    rest = shapely.box(*bbox.to_list())
+    rest = bbox.polygon()
     for candidate in choice.candidates:
         left = rest.difference(shapely.geometry.shape(candidate.footprint))
         assert left.area < rest.area

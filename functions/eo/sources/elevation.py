@@ -9,14 +9,19 @@ from numpy.typing import NDArray
 
 from eo.errors import InvalidInput
 from eo.grid import Window
-from eo.sources import local_dem
-from eo.sources.lattice import Lattice
+from eo.sources import glo30, local_dem, zarr_dem
+from eo.sources.lattice import EGM2008, Lattice
+from eo.transport import connect
 
 if TYPE_CHECKING:
     from eo.bbox import BBox
     from eo.job import ElevationSource
     from eo.settings import Settings
     from eo.transport import Traffic
+
+EARTH_DATA_HUB = "earth-data-hub"
+REMOTE = {EARTH_DATA_HUB, glo30.ADAPTER}
+"""Adapters whose posts come over the network."""
 
 
 def describe(
@@ -25,15 +30,33 @@ def describe(
     """Find the lattices of a job's elevation, from north to south where there are several."""
     if adapter == local_dem.ADAPTER:
         return local_dem.describe(Path(path or "").absolute(), centre_lon=bbox.centre_lon)
-    raise InvalidInput(f"dem {adapter} is not known; choose earth-data-hub, cop-dem-glo-30 or local")
+    if adapter == EARTH_DATA_HUB:
+        from eo.sources.http_store import HttpStore  # noqa: PLC0415 - zarr is heavy, and local files do without
+
+        url = settings.earth_data_hub_url
+        with connect("earth-data-hub", settings, traffic) as remote:
+            store = HttpStore(remote, url)
+            return [
+                zarr_dem.describe(store, adapter=adapter, href=url, vertical=EGM2008, centre_lon=bbox.centre_lon)
+            ]
+    if adapter == glo30.ADAPTER:
+        with connect("cop-dem-glo-30", settings, traffic) as remote:
+            return glo30.describe(bbox, url=settings.cop_dem_30_url, url_90=settings.cop_dem_90_url, remote=remote)
+    raise InvalidInput(f"dem {adapter} is not known; choose {', '.join(sorted(REMOTE))} or local")
 
 
 def read(
     source: "ElevationSource", window: Window, *, settings: "Settings", traffic: "Traffic"
 ) -> NDArray[np.float32]:
     """Posts of a window of a source's lattice, of shape window.shape, float32 metres, NaN where there are none."""
-    if source.adapter == local_dem.ADAPTER:
-        return local_dem.read(
-            source.href, source.variable, dict(source.flags), ascending=source.ascending, window=window
-        )
-    raise InvalidInput(f"dem {source.adapter} is not known; choose earth-data-hub, cop-dem-glo-30 or local")
+    flags = dict(source.flags)
+    if source.adapter == EARTH_DATA_HUB:
+        from eo.sources.http_store import HttpStore  # noqa: PLC0415
+
+        with connect("earth-data-hub", settings, traffic) as remote:
+            store = HttpStore(remote, source.href)
+            return zarr_dem.read(store, flags, source.variable, ascending=source.ascending, window=window)
+    if source.adapter == glo30.ADAPTER:
+        with connect("cop-dem-glo-30", settings, traffic) as remote:
+            return glo30.read(remote, source.href, flags, window)
+    return local_dem.read(source.href, source.variable, flags, ascending=source.ascending, window=window)

@@ -64,6 +64,8 @@ class FileInfo:
     bands: int
     nodata: float | None
     driver: str
+    tile_lengths: bool = False
+    """Whether a JPEG 2000 file tells where its tiles begin (TLM markers)."""
     vertical: str | None = None
     """Vertical CRS as an authority code, where the file declares one."""
 

@@ -26,7 +26,7 @@ def describe(store: "Store", *, adapter: str, href: str, vertical: str | None, c
 
     try:
         group = zarr.open_group(store, mode="r")
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ValueError, KeyError) as error:
         raise InvalidInput(f"{href} is not a Zarr group: {error}") from None
     variable, dims = _variable(group, href)
     array = group[variable]
@@ -50,7 +50,13 @@ def describe(store: "Store", *, adapter: str, href: str, vertical: str | None, c
         vertical=vertical or declared,
         variable=variable,
         ascending=ascending,
-        flags={"first": first, "columns": array.shape[1], "rows": array.shape[0]},
+        flags={
+            "first": first,
+            "columns": array.shape[1],
+            "rows": array.shape[0],
+            # So that a block asks for no metadata of the other format.
+            "zarr_format": array.metadata.zarr_format,
+        },
     )
 
 
@@ -58,7 +64,7 @@ def read(store: "Store", lattice_flags: "dict[str, Any]", variable: str, *, asce
     """Posts of a window of the unwrapped, north-up lattice, float32 metres, NaN where there are none."""
     import zarr  # noqa: PLC0415
 
-    array = zarr.open_array(store, path=variable, mode="r")
+    array = zarr.open_array(store, path=variable, mode="r", zarr_format=lattice_flags["zarr_format"])
     rows, columns, first = (int(lattice_flags[name]) for name in ("rows", "columns", "first"))
     row, row_end = window.row, window.row_end
     if ascending:
@@ -78,21 +84,27 @@ def read(store: "Store", lattice_flags: "dict[str, Any]", variable: str, *, asce
         values[raw == fill] = np.nan
     elif array.fill_value is not None and array.fill_value != 0:
         values[raw == array.fill_value] = np.nan
-    values = values * np.float32(attributes.get("scale_factor", 1)) + np.float32(attributes.get("add_offset", 0))
+    values = values * np.float32(_number(attributes, "scale_factor", 1)) + np.float32(_number(attributes, "add_offset", 0))
     return np.ascontiguousarray(values[::-1] if ascending else values)
 
 
+def _number(attributes: Any, name: str, default: float) -> float:  # noqa: ANN401 - JSON
+    value = attributes.get(name, default)
+    return float(value) if isinstance(value, int | float) else default
+
+
 def _variable(group: Any, href: str) -> tuple[str, tuple[str, str]]:  # noqa: ANN401 - zarr.Group
-    arrays = {name: array for name, array in group.arrays() if array.ndim == 2}
-    chosen = next((name for name in VARIABLES if name in arrays), None)
-    if chosen is None and len(arrays) == 1:
-        chosen = next(iter(arrays))
+    chosen = next((name for name in VARIABLES if name in group and getattr(group[name], "ndim", 0) == 2), None)
+    arrays: dict[str, Any] = {}
+    if chosen is None and group.store.supports_listing:
+        arrays = {name: array for name, array in group.arrays() if array.ndim == 2}
+        chosen = next(iter(arrays)) if len(arrays) == 1 else None
     if chosen is None:
         raise InvalidInput(
             f"{href} has no two-dimensional variable named {', '.join(VARIABLES)}, but {sorted(arrays) or 'none'}; "
             "rename the one with the elevation"
         )
-    array = arrays[chosen]
+    array = group[chosen]
     dims = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
     if not dims or len(dims) != 2:
         raise InvalidInput(f"{href}: {chosen} does not name its dimensions (dimension_names or _ARRAY_DIMENSIONS)")
@@ -109,7 +121,8 @@ def _axis(group: Any, name: str, names: tuple[str, ...], href: str) -> tuple[flo
     size = axis.shape[0]
     if size < 2:
         raise InvalidInput(f"{href}: {name} has {size} value; two or more are needed")
-    first, second, last = float(axis[0]), float(axis[1]), float(axis[size - 1])
+    first, second = (float(value) for value in axis[:2])
+    last = float(axis[size - 1])
     if abs((last - first) / (size - 1) - (second - first)) > 1e-3 * abs(second - first):
         raise InvalidInput(f"{href}: {name} is not evenly spaced; resample it to a regular lattice")
     return first, last
