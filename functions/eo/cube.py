@@ -4,7 +4,6 @@ Every chunk has one writer, writes are whole, and a checksum travels in each chu
 not, or is not what was written, is `CorruptData`: it must never read as "no data".
 """
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from eo.errors import CorruptData
 from eo.grid import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from zarr.abc.store import ByteRequest, Store
     from zarr.core.buffer import Buffer, BufferPrototype
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from eo.job import ArraySpec, TargetArray
 
 
-class MissingChunk(Exception):  # noqa: N818 - translated before anyone else sees it
+class MissingChunk(Exception):
     """A chunk that nobody has written, met inside zarr."""
 
 

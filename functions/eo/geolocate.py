@@ -57,8 +57,8 @@ class Geolocation:
 
     def wrapped(self, cols: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
         """As `exact`, with longitudes as PROJ gives them: within +-180, and not rounded by unwrapping."""
-        x: Doubles = self.grid.phase_x + (cols + 0.5) * self.grid.resolution
-        y: Doubles = self.grid.phase_y - (rows + 0.5) * self.grid.resolution
+        x = self.grid.phase_x + (np.asarray(cols, np.float64) + 0.5) * self.grid.resolution
+        y = self.grid.phase_y - (np.asarray(rows, np.float64) + 0.5) * self.grid.resolution
         if self.crs != self.grid.crs:
             x, y = transformer(self.grid.crs, self.crs).transform(x, y)
         return x, y

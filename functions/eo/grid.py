@@ -65,9 +65,7 @@ class Window:
     def snapped(self, width: int, height: int) -> "Window":
         """The smallest rectangle around this one whose edges are multiples of the cell size."""
         col, row = self.col // width * width, self.row // height * height
-        return Window(
-            col, row, -(-self.col_end // width) * width - col, -(-self.row_end // height) * height - row
-        )
+        return Window(col, row, -(-self.col_end // width) * width - col, -(-self.row_end // height) * height - row)
 
     def cells(self, width: int, height: int, *, col: int = 0, row: int = 0) -> Iterator["Window"]:
         """Cut along a lattice of cells that has a corner at (col, row), row by row."""
@@ -167,7 +165,10 @@ class TargetGrid:
 
     def window_of(self, left: float, bottom: float, right: float, top: float) -> Window:
         """The smallest window that holds these bounds, in CRS units."""
-        col, row = math.floor((left - self.phase_x) / self.resolution), math.floor((self.phase_y - top) / self.resolution)
+        col, row = (
+            math.floor((left - self.phase_x) / self.resolution),
+            math.floor((self.phase_y - top) / self.resolution),
+        )
         col_end = math.ceil((right - self.phase_x) / self.resolution)
         row_end = math.ceil((self.phase_y - bottom) / self.resolution)
         return Window(col, row, max(1, col_end - col), max(1, row_end - row))

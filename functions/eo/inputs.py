@@ -14,7 +14,7 @@ DEFAULT_DAYS = 360
 def interval(text: str) -> str:
     """Check an RFC 3339 instant or interval (dates alone are whole days, `..` is open); raises ValueError."""
     ends = text.strip().split("/")
-    if len(ends) > 2 or not all(ends) or ends == [".."] or ends == ["..", ".."]:
+    if len(ends) > 2 or not all(ends) or set(ends) == {".."}:
         raise ValueError(f"{text!r} is no date or start/end interval, such as 2026-06-01/2026-09-30 or 2026-06-01/..")
     times = [_instant(end) for end in ends if end != ".."]
     if len(times) == 2 and times[0] > times[1]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from eo.bbox import BBox
-from eo.catalog import Asset, Scene
+from eo.catalog import CLASSES, Asset, Scene
 from eo.grid import RasterGrid, TargetGrid, Window
 from eo.radiometry import Radiometry
 
@@ -32,6 +32,11 @@ class Sources(Record):
     """Whether the scene classification (SCL) is needed, for masking."""
     elevation: bool = False
     """Whether elevation is needed."""
+
+    @property
+    def all_bands(self) -> tuple[str, ...]:
+        """The bands, and the classes where they are needed."""
+        return (*self.bands, CLASSES) if self.classes else self.bands
 
 
 class Stage(Record):

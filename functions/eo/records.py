@@ -1,7 +1,7 @@
 """The records of a job on the store, by their keys (DESIGN.md, storage)."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from eo.errors import CorruptData
 from eo.job import Part, Plan, Unit
@@ -31,6 +31,24 @@ def read_plan(store: "Store", job: str) -> Plan:
         return Plan.model_validate_json(store.read(f"jobs/{job}/plan.json"))
     except (KeyError, ValueError):
         raise CorruptData(f"the plan of job {job} is gone or not readable; run the job again with --new") from None
+
+
+def write_plan(store: "Store", plan: Plan) -> None:
+    """Write the plan of a job."""
+    store.write(f"jobs/{plan.job}/plan.json", [plan.model_dump_json().encode()])
+
+
+def read_state(store: "Store", job: str, stage: str) -> Any:  # noqa: ANN401 - whatever the stage's reduce returned
+    """What the reduce of a stage made of its parts. Raises CorruptData where it is not readable."""
+    try:
+        return json.loads(store.read(f"scratch/{job}/state/{stage}.json"))
+    except (KeyError, ValueError):
+        raise CorruptData(f"the state of stage {stage} is gone or not readable; run the job again with --new") from None
+
+
+def write_state(store: "Store", job: str, stage: str, state: Any) -> None:  # noqa: ANN401
+    """Write what the reduce of a stage made of its parts, as JSON."""
+    store.write(f"scratch/{job}/state/{stage}.json", [json.dumps(state).encode()])
 
 
 def read_units(store: "Store", job: str, stage: str) -> list[Unit]:

@@ -1,21 +1,22 @@
 """One unit of work, wherever it runs: in a worker process of the local engine or in a function of the bundle."""
 
 import importlib
-import json
 import resource
 import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from eo.cube import Cube
 from eo.errors import TooLarge
 from eo.job import Part, Plan, Unit, Usage
-from eo.records import part_key, read_plan
+from eo.records import part_key, read_plan, read_state
 from eo.settings import Settings
 from eo.store import FolderStore, explained
 from eo.unit_io import UnitIO
+
+if TYPE_CHECKING:
+    from eo.cube import Cube
 
 
 def load(name: str) -> Callable[..., Any]:
@@ -24,15 +25,17 @@ def load(name: str) -> Callable[..., Any]:
     return cast("Callable[..., Any]", getattr(importlib.import_module(module), attribute))
 
 
-def open_cube(store: FolderStore, plan: Plan) -> Cube:
+def open_cube(store: FolderStore, plan: Plan) -> "Cube":
     """The cube of a job, in a folder store."""
-    from zarr.storage import LocalStore  # noqa: PLC0415 - heavy, and plan, api and merge do without
+    from zarr.storage import LocalStore  # noqa: PLC0415 - heavy: who only names processes does without
+
+    from eo.cube import Cube  # noqa: PLC0415
 
     return Cube(LocalStore(store.path(f"scratch/{plan.job}/cube.zarr")), plan.targets)
 
 
 @lru_cache(maxsize=2)
-def _opened(root: Path, job: str) -> tuple[FolderStore, Plan, Cube]:
+def _opened(root: Path, job: str) -> tuple[FolderStore, Plan, "Cube"]:
     """What all units of a job share in one process."""
     store = FolderStore(root)
     plan = read_plan(store, job)
@@ -60,7 +63,7 @@ def run_unit(root: Path, job: str, stage_name: str, unit: Unit, attempt: int, se
     except MemoryError:
         raise TooLarge(
             f"unit {unit.id} of stage {stage_name} needs more memory than a worker may use "
-            f"({settings.worker_memory} MB): raise EO_SHARDS_WORKER_MEMORY or lower EO_SHARDS_CHUNK"
+            f"({settings.worker_memory} MB): raise EO_SHARDS_WORKER_MEMORY, or lower EO_SHARDS_CHUNK and run with --new"
         ) from None
     store.write(part_key(job, stage_name, unit.id), [part.model_dump_json().encode()])
     usage = Usage(
@@ -83,7 +86,7 @@ def _state(store: FolderStore, plan: Plan, stage_name: str) -> Any:  # noqa: ANN
     before = plan.stages[names.index(stage_name) - 1] if stage_name != names[0] else None
     if before is None or before.reduce is None:
         return None
-    return json.loads(store.read(f"scratch/{plan.job}/state/{before.name}.json"))
+    return read_state(store, plan.job, before.name)
 
 
 def peak_rss() -> int:

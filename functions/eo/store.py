@@ -18,6 +18,8 @@ from eo.errors import CorruptData, InvalidInput, JobBusy, TooLarge
 
 SPACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What writing says when there is no room: full disk, quota, file-size limit."""
+REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
+"""What the system says to a path that can never work, whatever is free."""
 
 
 class Store(Protocol):
@@ -54,20 +56,32 @@ class Store(Protocol):
 
 @contextmanager
 def explained(where: Path) -> Iterator[None]:
-    """Turn a full disk into a `TooLarge` that says what is free and what to do."""
+    """Turn what the system says about files into an error that says what to do: `TooLarge` or `InvalidInput`."""
     try:
         yield
     except OSError as error:
-        if error.errno not in SPACE_ERRORS:
-            raise
-        folder = where
-        while not folder.exists():
-            folder = folder.parent
-        free = shutil.disk_usage(folder).free
-        raise TooLarge(
-            f"no room to write {where.name} in {folder}: {os.strerror(error.errno or 0)}, {free / 1e6:,.0f} MB free; "
-            "free some space, set EO_SHARDS_HOME or --out to a larger disk, or lower sampled_fraction"
-        ) from None
+        reason = os.strerror(error.errno or 0)
+        if error.errno in SPACE_ERRORS:
+            folder = existing(where)
+            free = shutil.disk_usage(folder).free
+            raise TooLarge(
+                f"no room to write {where.name} in {folder}: {reason}, {free / 1e6:,.0f} MB free; free some space and run "
+                "the same command again, or set EO_SHARDS_HOME or --out to a larger disk, or lower sampled_fraction"
+            ) from None
+        if error.errno in REFUSALS:
+            raise InvalidInput(
+                f"{error.filename or where} cannot be used: {reason}; check it and its permissions, or choose another "
+                "folder with EO_SHARDS_HOME or --out"
+            ) from None
+        raise
+
+
+def existing(path: Path) -> Path:
+    """The nearest folder above a path that exists."""
+    folder = path.parent
+    while not folder.is_dir():
+        folder = folder.parent
+    return folder
 
 
 class FolderStore:
@@ -102,7 +116,7 @@ class FolderStore:
         path = self.path(key)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
         with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent)
             try:
                 yield temporary
                 temporary.replace(path)
@@ -161,18 +175,37 @@ class FolderStore:
         path = self.path(key)
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+")
+            file = path.open("a+b", buffering=0)
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
-                holder = file.read().strip() or "unknown"
+                holder = file.read().decode() or "unknown"
                 raise JobBusy(f"process {holder} is working on this job; wait for it, or stop it") from None
             file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            with suppress(OSError):  # a full disk: the lock holds all the same
+                file.write(str(os.getpid()).encode())
             yield
+
+    def is_locked(self, key: str) -> bool:
+        """Whether a living process holds a lock."""
+        try:
+            with self.path(key).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it; it may be a link to one that does not exist yet."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        folder.resolve().mkdir(parents=True, exist_ok=True)
 
 
 def copy_in_kernel(source: int, target: int) -> None:

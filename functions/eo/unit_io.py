@@ -4,13 +4,15 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from eo.cube import Cube
 from eo.job import Part, Plan, Unit
 from eo.records import read_part, read_units
 from eo.settings import Settings
 from eo.store import FolderStore
-from eo.transport import Traffic
+
+if TYPE_CHECKING:
+    from eo.cube import Cube
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,10 @@ class UnitIO:
     """What a stage's map may touch."""
 
     def __init__(
-        self, *, plan: Plan, stage: str, unit: str, cube: Cube, store: FolderStore, settings: Settings, scratch: Path
+        self, *, plan: Plan, stage: str, unit: str, cube: "Cube", store: FolderStore, settings: Settings, scratch: Path
     ) -> None:
+        from eo.transport import Traffic  # noqa: PLC0415 - heavy, and process modules import this one for ResultIO
+
         self.plan = plan
         self.cube = cube
         self.settings = settings
@@ -38,17 +42,17 @@ class UnitIO:
         self._store = store
         self._prefix = f"scratch/{plan.job}/parts/{stage}/{unit}"
 
-    def put(self, role: str, pieces: Iterable[memoryview]) -> None:
+    def put(self, role: str, pieces: Iterable[memoryview | bytes]) -> None:
         """Write an object of this unit piece by piece; its key, size and digest go into the part."""
         key = f"{self._prefix}.{role}"
         digest = hashlib.sha256()
         size = 0
 
-        def counted() -> Iterator[memoryview]:
+        def counted() -> Iterator[memoryview | bytes]:
             nonlocal size
             for piece in pieces:
                 digest.update(piece)
-                size += piece.nbytes
+                size += len(piece)
                 yield piece
 
         self._store.write(key, counted())

@@ -1,21 +1,23 @@
 """The align stage: what a shard needs, on the target grid, with each pixel's validity."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eo.catalog import CLASSES
+from eo.geoid import ELLIPSOIDAL, undulation
 from eo.geolocate import Geolocation, inside, source_window
 from eo.grid import RasterGrid, Window
 from eo.job import ImageSource, Part, Unit
 from eo.radiometry import SCL_MASKED, shift_lut
 from eo.resample import bilinear_dn, nearest
 from eo.unit_io import UnitIO
-from fetch.geoid import undulation
 from fetch.surface import elevation
 
-INVALID, VALID = 0, 1
+Kernel = Callable[[NDArray[Any], NDArray[np.float64], NDArray[np.float64]], NDArray[Any]]
+"""Values at points (u, v) in an array's own pixel coordinates."""
 
 
 def align(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the stage before has no reduce
@@ -28,7 +30,7 @@ def align(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
     extremes = {}
     if io.cube.has("elevation"):
         height = elevation(window, io)
-        if io.plan.vertical_crs == "EPSG:4979":
+        if io.plan.vertical_crs == ELLIPSOIDAL:
             height += undulation(io.plan.grid, window, io.plan.bbox.centre_lon)
         io.cube.write_target("elevation", window, height)
         known = ~np.isnan(height)
@@ -62,7 +64,9 @@ def _mosaic(window: Window, in_box: NDArray[np.bool_], io: UnitIO) -> tuple[NDAr
         fresh = data & (origin == 0)
         origin[fresh] = index + 1
         for band, target in filled.items():
-            lut = shift_lut(plan.scenes[index].assets[band].radiometry or plan.radiometry[band], plan.radiometry[band].offset)
+            lut = shift_lut(
+                plan.scenes[index].assets[band].radiometry or plan.radiometry[band], plan.radiometry[band].offset
+            )
             target[fresh] = lut[values[band][fresh]]
         if (origin[in_box] > 0).all():
             break
@@ -92,7 +96,7 @@ def _band(name: str, source: ImageSource, window: Window, io: UnitIO) -> NDArray
         if common is not None:
             result[common.slices(window)] = io.cube.read(name, common.shifted(-offset[0], -offset[1]))
         return result
-    return _resampled(name, local, window, io, bilinear_dn, np.uint16)
+    return _resampled(name, local, window, io, kernel=bilinear_dn, dtype=np.uint16)
 
 
 def _classes(name: str, source: ImageSource, window: Window, io: UnitIO) -> NDArray[np.uint8]:
@@ -100,7 +104,7 @@ def _classes(name: str, source: ImageSource, window: Window, io: UnitIO) -> NDAr
     grid = io.plan.grid
     local = source.grid.to_sibling(grid.crs)
     if local.crs != grid.crs:
-        return _resampled(name, local, window, io, _code, np.uint8)
+        return _resampled(name, local, window, io, kernel=_code, dtype=np.uint8)
     # In one CRS a column decides on the column and a row on the row: no coordinates for each pixel.
     result = np.zeros(window.shape, np.uint8)
     cols = np.floor((grid.x(0.5) - local.x + np.arange(window.col, window.col_end) * grid.resolution) / local.dx)
@@ -119,10 +123,12 @@ def _code(values: NDArray[np.uint8], u: NDArray[np.float64], v: NDArray[np.float
     return nearest(values, u, v, outside=0)
 
 
-def _resampled(name: str, local: RasterGrid, window: Window, io: UnitIO, kernel: Any, dtype: type) -> NDArray[Any]:  # noqa: ANN401
+def _resampled(
+    name: str, local: RasterGrid, window: Window, io: UnitIO, *, kernel: Kernel, dtype: type
+) -> NDArray[Any]:
     """Values of a cube array at the pixel centres of a window, by a kernel; 0 beyond the array."""
     centre = io.plan.bbox.centre_lon
-    result = np.zeros(window.shape, dtype)
+    result = np.zeros(window.shape, np.dtype(dtype))
     part = source_window(io.plan.grid, window, local, centre)
     if part is None:
         return result

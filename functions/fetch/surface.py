@@ -64,6 +64,6 @@ def _seam(
     if not touches or upper.crs != lower.crs or near is None or near.row != 0:
         return None
     row = io.cube.read(name, Window(near.col, 0, near.width, 1))
-    x = upper.x + (part.col + np.arange(part.width) + 0.5) * upper.dx
+    x: Doubles = upper.x + (part.col + np.arange(part.width, dtype=np.float64) + 0.5) * upper.dx
     u = (x - lower.x) / lower.dx - 0.5 - near.col
     return bilinear_float(row, u, np.zeros_like(u))

@@ -70,16 +70,15 @@ def predict(
         max((shard_memory(max(s.width, s.height), stages) for s in shards), default=0),
     )
     seconds = sum(
-        sum(unit.window.pixels for unit in units[stage.name]) / 1e6 * SECONDS_PER_MEGAPIXEL[stage.over] for stage in stages
+        sum(unit.window.pixels for unit in units[stage.name]) / 1e6 * SECONDS_PER_MEGAPIXEL[stage.over]
+        for stage in stages
     )
     fetched = {unit.array: 0 for stage in stages for unit in units[stage.name]}
     for stage in stages:
         for unit in units[stage.name]:
             fetched[unit.array] += unit.window.pixels
     shard_pixels = sum(shard.pixels for shard in shards)
-    scratch = sum(
-        itemsize[array.dtype] * fetched.get(array.name, shard_pixels) * COMPRESSION for array in arrays
-    )
+    scratch = sum(itemsize[array.dtype] * fetched.get(array.name, shard_pixels) * COMPRESSION for array in arrays)
     return Prediction(
         pixels=pixels,
         points=points,

@@ -58,7 +58,7 @@ def extent(cells: set[tuple[int, int]], cell: tuple[int, int], size: tuple[int, 
         (max(rows) - min(rows) + 1) * cell[0],
     )
     whole = window.intersection(Window(0, 0, size[1], size[0]))
-    assert whole is not None  # noqa: S101 - cells come from windows of the file
+    assert whole is not None
     return whole
 
 

@@ -10,12 +10,13 @@ import shapely
 from shapely import Polygon
 
 import eo
+from eo import geoid
 from eo import inputs as shared_inputs
 from eo.bbox import BBox
 from eo.catalog import CLASSES, Scene
 from eo.errors import InvalidInput, NothingFound
 from eo.grid import TargetGrid, Window, is_sibling
-from eo.job import ArraySpec, Plan, Process, Sources, Stage, TargetArray, Unit
+from eo.job import ArraySpec, Plan, Process, Sources, TargetArray, Unit
 from eo.radiometry import Radiometry, common
 from eo.settings import Settings
 from eo.sources import elevation
@@ -25,7 +26,7 @@ from plan import budget, search
 from plan.choose import choose
 from plan.elevation_sources import Sheets, sheets
 from plan.files import Files
-from plan.scene_sources import Fetched, decimated, fetched
+from plan.scene_sources import Decimated, Fetched, fetched
 from plan.target import choose_crs, pixels_inside, projected_ring, requested_crs, target_grid
 
 if TYPE_CHECKING:
@@ -93,13 +94,9 @@ def make_plan(
     radiometry = {
         band: common([scene.assets[band].radiometry or Radiometry(0) for scene in scenes]) for band in wanted.bands
     }
-    arrays, targets = target_arrays(scenes, files, images, wanted, grid=grid, anchor=anchor, chunk=settings.chunk)
-    units = {
-        stage.name: [*images.units, *heights.units]
-        if stage.over == "blocks"
-        else [shard_unit(window, edge, anchor, windows) for window in windows]
-        for stage in stages
-    }
+    arrays, targets = target_arrays(scenes, images, wanted, grid=grid, anchor=anchor, chunk=settings.chunk)
+    by_kind = {"blocks": [*images.units, *heights.units], "shards": shard_units(windows, edge, anchor)}
+    units = {stage.name: by_kind[stage.over] for stage in stages}
     pixels = pixels_inside(grid, inputs.bbox)
     predicted = budget.predict(
         pixels=pixels,
@@ -154,8 +151,9 @@ def find_scenes(
         local_folder=folder,
     )
     choice = choose(found, inputs.bbox, max_cloud_cover=inputs.max_cloud_cover)
-    bands = [*wanted.bands, *([CLASSES] if wanted.classes else [])]
-    scenes = search.load(inputs.source, choice.candidates, bands=bands, settings=settings, local_folder=folder)
+    scenes = search.load(
+        inputs.source, choice.candidates, bands=wanted.all_bands, settings=settings, local_folder=folder
+    )
     return scenes, choice.uncovered
 
 
@@ -163,10 +161,7 @@ def job_grid(scenes: list[Scene], files: Files, inputs: "CubeInputs", wanted: So
     """(the target grid, index of the scene whose pixels it follows or None)."""
     band = wanted.bands[0]
     crs_of = [files.crs(index, band) for index in range(len(scenes))]
-    if inputs.crs is None:
-        crs = choose_crs(scenes, crs_of, inputs.bbox)
-    else:
-        crs = requested_crs(inputs.crs)
+    crs = choose_crs(scenes, crs_of, inputs.bbox) if inputs.crs is None else requested_crs(inputs.crs)
     first = next((i for i, other in enumerate(crs_of) if other == crs or is_sibling(other, crs)), None)
     native = None if first is None else files.info(first, band).grid.to_sibling(crs)
     pixel = files.info(0 if first is None else first, band).grid.dx
@@ -182,8 +177,8 @@ def grid_lattice(grid: TargetGrid, first: int | None, files: Files, wanted: Sour
     """(column, row) at which the first scene's file begins, so that shards meet whole chunks of it."""
     if first is None:
         return 0, 0
-    small, _, _ = decimated(files.info(first, wanted.bands[0]), grid.resolution, classes=False)
-    return grid.offset_of(small.to_sibling(grid.crs)) or (0, 0)
+    file = Decimated.of(files.info(first, wanted.bands[0]), grid.resolution, classes=False)
+    return grid.offset_of(file.grid.to_sibling(grid.crs)) or (0, 0)
 
 
 def shard_windows(grid: TargetGrid, bbox: BBox, edge: int, anchor: tuple[int, int]) -> list[Window]:
@@ -199,16 +194,18 @@ def shard_windows(grid: TargetGrid, bbox: BBox, edge: int, anchor: tuple[int, in
     ]
 
 
-def shard_unit(window: Window, edge: int, anchor: tuple[int, int], windows: list[Window]) -> Unit:
-    """Name a shard by its place on the job's lattice, counted from the job's corner, so that names sort by rows."""
-    row = (window.row - anchor[1]) // edge - (windows[0].row - anchor[1]) // edge
-    col = (window.col - anchor[0]) // edge - (min(w.col for w in windows) - anchor[0]) // edge
-    return Unit(id=f"r{row:05d}c{col:05d}", window=window)
+def shard_units(windows: list[Window], edge: int, anchor: tuple[int, int]) -> list[Unit]:
+    """Name shards by their place on the job's lattice, counted from the job's corner, so that names sort by rows."""
+    places = [((w.row - anchor[1]) // edge, (w.col - anchor[0]) // edge) for w in windows]
+    top, left = min(row for row, _ in places), min(col for _, col in places)
+    return [
+        Unit(id=f"r{row - top:05d}c{col - left:05d}", window=window)
+        for (row, col), window in zip(places, windows, strict=True)
+    ]
 
 
 def target_arrays(
     scenes: list[Scene],
-    files: Files,
     images: Fetched,
     wanted: Sources,
     *,
@@ -263,7 +260,8 @@ def vertical_crs(lattices: Sequence[Lattice], inputs: Any) -> str | None:  # noq
             f"vertical ellipsoidal needs heights above EGM2008 ({EGM2008}), the DEM's are above "
             f"{lattices[0].vertical or 'an undeclared surface'}: choose another dem, or vertical orthometric"
         )
-    return "EPSG:4979"
+    geoid.check()
+    return geoid.ELLIPSOIDAL
 
 
 def elevation_name(lattices: Sequence[Lattice], inputs: Any) -> str | None:  # noqa: ANN401

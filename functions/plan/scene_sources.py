@@ -4,19 +4,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from eo.catalog import CLASSES, Scene
-from eo.geolocate import source_window
+import numpy as np
+
+from eo.catalog import CLASSES, Asset, Scene
+from eo.geolocate import is_geographic, source_window, transformer
 from eo.grid import RasterGrid, TargetGrid, Window
 from eo.job import ArraySpec, ImageSource, Sources, Unit
 from eo.sources import images
 from eo.sources.raster import FileInfo, reading
-from plan.cells import blocks, cutting, extent, touched
+from plan.cells import Cutting, blocks, cutting, extent, touched
 from plan.files import Files
 
 SECONDS_PER_REQUEST = 0.05
 """What a range request costs beside its bytes: one round trip and the server's time to its first byte."""
 BYTES_PER_SECOND = 20e6
 """What one connection to the Copernicus Data Space carries (its published quota)."""
+NEAR = 64
+"""Pixels added to a raster's outline before shards are left out: what the outline may miss between its points."""
 
 
 @dataclass
@@ -30,18 +34,44 @@ class Fetched:
     bytes_in: int = 0
 
 
-def decimated(info: FileInfo, resolution: int, *, classes: bool) -> tuple[RasterGrid, int, int]:
-    """(grid after decimation, overview level, edge of the blocks averaged after reading it)."""
-    how = reading(info, resolution, classes=classes)
-    grid = info.grid
-    factor = how.factor
-    return (
-        RasterGrid(
-            grid.crs, grid.x, grid.y, grid.dx * factor, grid.dy * factor, grid.width // factor, grid.height // factor
-        ),
-        how.level,
-        how.mean,
-    )
+@dataclass(frozen=True)
+class Decimated:
+    """A file as it is read at the job's resolution."""
+
+    info: FileInfo
+    grid: RasterGrid
+    """Grid after decimation."""
+    level: int
+    """Overview level, -1 for full resolution."""
+    mean: int
+    """Edge of the blocks averaged (sampled, for classes) after reading the level."""
+
+    @classmethod
+    def of(cls, info: FileInfo, resolution: int, *, classes: bool) -> "Decimated":
+        """Choose the cheapest way to pixels not coarser than the resolution in metres."""
+        how = reading(info, resolution, classes=classes)
+        file, factor = info.grid, how.factor
+        grid = RasterGrid(
+            file.crs, file.x, file.y, file.dx * factor, file.dy * factor, file.width // factor, file.height // factor
+        )
+        return cls(info, grid, how.level, how.mean)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(rows, columns) after decimation."""
+        return self.grid.height, self.grid.width
+
+    def cutting(self, chunk: int) -> Cutting:
+        """Chunks and cells that decode each of the file's tiles once."""
+        factor = round(self.grid.dx / self.info.grid.dx)
+        rows, cols = self.info.tile
+        file = self.info.grid
+        return cutting((_tile(rows, file.height, factor), _tile(cols, file.width, factor)), self.size, chunk)
+
+
+def _tile(edge: int, whole: int, factor: int) -> int:
+    """Edge of a file's tile in decimated pixels; of several tiles, where one is no whole number of them."""
+    return -(-edge // factor) if edge % factor == 0 or edge >= whole else edge
 
 
 def fetched(
@@ -57,20 +87,94 @@ def fetched(
 ) -> Fetched:
     """Plan the image part of the fetch stage for these shards."""
     result = Fetched()
-    bands = [*wanted.bands, *([CLASSES] if wanted.classes else [])]
     names = scene_names(scenes)
     needs: dict[tuple[int, RasterGrid], list[Window]] = {}
     for index, scene in enumerate(scenes):
-        for band in (b for b in bands if b in scene.assets):
-            info = files.info(index, band)
-            small, level, mean = decimated(info, grid.resolution, classes=band == CLASSES)
-            local = small.to_sibling(grid.crs)
-            key = (index, local)
-            if key not in needs:
-                needs[key] = needed(grid, near(shards, local, grid), local, centre_lon)
-            if needs[key]:
-                _add(result, f"scenes/{names[index]}/{band}", index, scene, band, info, small, level, mean, needs[key], adapter, chunk)
+        for band in (b for b in wanted.all_bands if b in scene.assets):
+            file = Decimated.of(files.info(index, band), grid.resolution, classes=band == CLASSES)
+            local = file.grid.to_sibling(grid.crs)
+            if (index, local) not in needs:
+                needs[index, local] = needed(grid, near(shards, local, grid), local, centre_lon)
+            windows = needs[index, local]
+            if windows:
+                asset = scene.assets[band]
+                cut = file.cutting(chunk)
+                cells = touched(windows, cut.cell)
+                part = extent(cells, cut.cell, file.size)
+                remote = _remote(adapter, asset, file, cut, cells)
+                name = f"scenes/{names[index]}/{band}"
+                result.sources[name] = ImageSource(
+                    adapter=adapter,
+                    scene=index,
+                    band=band,
+                    asset=asset,
+                    file_grid=file.info.grid,
+                    grid=file.grid.cropped(part),
+                    origin=(part.col, part.row),
+                    level=file.level,
+                    mean=file.mean,
+                    cell=cut.cell,
+                    whole=remote.whole,
+                )
+                result.arrays.append(
+                    ArraySpec(
+                        name=name,
+                        shape=part.shape,
+                        chunks=(min(cut.chunks[0], part.height), min(cut.chunks[1], part.width)),
+                        dtype="uint8" if band == CLASSES else "uint16",
+                    )
+                )
+                result.units += [
+                    _unit(name, window.shifted(-part.col, -part.row))
+                    for window in blocks(cells, cut.cell, file.size, whole=remote.one_call)
+                ]
+                result.requests += remote.requests
+                result.bytes_in += remote.size
     return result
+
+
+def _unit(name: str, window: Window) -> Unit:
+    short = name.removeprefix("scenes/").replace("/", ".")
+    return Unit(id=f"{short}.r{window.row:06d}c{window.col:06d}", window=window, array=name)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """How a file comes over the network; all zero for local ones."""
+
+    whole: bool = False
+    """Whether it is fetched whole before it is decoded."""
+    one_call: bool = False
+    """Whether one unit reads all that is needed of it."""
+    requests: int = 0
+    size: int = 0
+    """Bytes."""
+
+
+def _remote(adapter: str, asset: Asset, file: Decimated, cut: Cutting, cells: set[tuple[int, int]]) -> Remote:
+    """Weigh one GET of all of a file against a range for each tile.
+
+    A tile of a JPEG 2000 file without TLM markers takes a request for every tile before it, so the whole file is often
+    sooner there than one would think.
+    """
+    if adapter not in images.REMOTE:
+        return Remote()
+    across = -(-file.size[1] // cut.cell[1])
+    share = len(cells) / (across * -(-file.size[0] // cut.cell[0]))
+    size = asset.size or 2 * file.info.grid.window.pixels
+    if file.info.driver != "JP2OpenJPEG":
+        return Remote(requests=1 + len(cells), size=int(size * share))
+    hops = 0 if file.info.tile_lengths else max(row * across + col for row, col in cells)
+    ranges = 2 + len(cells) + hops
+    whole = _seconds(1, size) < _seconds(ranges, share * size)
+    return Remote(
+        whole=whole, one_call=True, requests=1 if whole else ranges, size=size if whole else int(size * share)
+    )
+
+
+def _seconds(requests: int, size: float) -> float:
+    """What a read takes, roughly."""
+    return requests * SECONDS_PER_REQUEST + size / BYTES_PER_SECOND
 
 
 def needed(grid: TargetGrid, shards: Sequence[Window], raster: RasterGrid, centre_lon: float) -> list[Window]:
@@ -81,10 +185,16 @@ def needed(grid: TargetGrid, shards: Sequence[Window], raster: RasterGrid, centr
 
 
 def near(shards: Sequence[Window], raster: RasterGrid, grid: TargetGrid) -> list[Window]:
-    """Shards that may meet a raster: all but those far from it, where both count in one CRS."""
+    """Shards that may meet a raster: all but those far from it, by its outline in the target CRS."""
+    left, bottom, right, top = raster.bounds
     if raster.crs != grid.crs:
-        return list(shards)
-    extent_here = grid.window_of(*raster.bounds).grown(4)
+        if is_geographic(raster.crs):
+            return list(shards)
+        projection = transformer(raster.crs, grid.crs)
+        left, bottom, right, top = projection.transform_bounds(left, bottom, right, top, densify_pts=21)
+        if not np.isfinite([left, bottom, right, top]).all():
+            return list(shards)
+    extent_here = grid.window_of(left, bottom, right, top).grown(NEAR)
     return [shard for shard in shards if shard.intersection(extent_here)]
 
 
@@ -95,68 +205,3 @@ def scene_names(scenes: Sequence[Scene]) -> list[str]:
         name = re.sub(r"[^A-Za-z0-9_-]", "_", scene.id)[:100] or "scene"
         names.append(name if name not in names else f"{name}-{index}")
     return names
-
-
-def _add(
-    result: Fetched,
-    name: str,
-    index: int,
-    scene: Scene,
-    band: str,
-    info: FileInfo,
-    small: RasterGrid,
-    level: int,
-    mean: int,
-    windows: list[Window],
-    adapter: str,
-    chunk: int,
-) -> None:
-    """Add one band of one scene."""
-    factor = round(small.dx / info.grid.dx)
-    size = (small.height, small.width)
-    tile = tuple(-(-edge // factor) if edge % factor == 0 or edge >= whole else edge for edge, whole in zip(info.tile, (info.grid.height, info.grid.width), strict=True))
-    cut = cutting((tile[0], tile[1]), size, chunk)
-    cells = touched(windows, cut.cell)
-    part = extent(cells, cut.cell, size)
-    remote_jp2 = adapter in images.REMOTE and info.driver == "JP2OpenJPEG"
-    across = -(-size[1] // cut.cell[1])
-    share = len(cells) / (across * -(-size[0] // cut.cell[0]))
-    file_bytes = scene.assets[band].size or 2 * info.grid.window.pixels
-    ranges = 2 + len(cells) + (0 if info.tile_lengths or not remote_jp2 else max(row * across + col for row, col in cells))
-    whole = remote_jp2 and seconds(1, file_bytes) < seconds(ranges, share * file_bytes)
-    result.sources[name] = ImageSource(
-        adapter=adapter,
-        scene=index,
-        band=band,
-        asset=scene.assets[band],
-        file_grid=info.grid,
-        grid=small.cropped(part),
-        origin=(part.col, part.row),
-        level=level,
-        mean=mean,
-        cell=cut.cell,
-        whole=whole,
-    )
-    result.arrays.append(
-        ArraySpec(
-            name=name,
-            shape=part.shape,
-            chunks=(min(cut.chunks[0], part.height), min(cut.chunks[1], part.width)),
-            dtype="uint8" if band == CLASSES else "uint16",
-        )
-    )
-    for window in blocks(cells, cut.cell, size, whole=remote_jp2):
-        inner = window.shifted(-part.col, -part.row)
-        identity = f"{name.removeprefix('scenes/').replace('/', '.')}.r{inner.row:06d}c{inner.col:06d}"
-        result.units.append(Unit(id=identity, window=inner, array=name))
-    if adapter in images.REMOTE:
-        result.bytes_in += file_bytes if whole else int(file_bytes * share)
-        result.requests += 1 if whole else ranges
-
-
-def seconds(requests: int, size: float) -> float:
-    """What a read takes, roughly: one GET of all of a file beats many ranges sooner than one would think.
-
-    A tile of a file without TLM markers needs a request for every tile before it.
-    """
-    return requests * SECONDS_PER_REQUEST + size / BYTES_PER_SECOND

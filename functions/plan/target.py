@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
 from shapely import Polygon
-from shapely.geometry.base import BaseGeometry
 
 from eo.bbox import BBox
 from eo.catalog import Scene
@@ -15,6 +15,9 @@ from eo.errors import InvalidInput
 from eo.geolocate import LONLAT, Doubles, transformer
 from eo.grid import RasterGrid, TargetGrid, Window, utm_zone
 from plan.choose import geometries
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 MAX_DEGREES_FROM_MERIDIAN = 9.0
 """A neighbouring zone's far edge. Scale is off by 0.4 % there and grows fast; beyond it the user decides."""
@@ -67,7 +70,9 @@ def requested_crs(text: str) -> str:
     except CRSError:
         raise InvalidInput(f"crs {text} is not known to PROJ; give a code such as EPSG:32632") from None
     if not crs.is_projected or any(axis.unit_conversion_factor != 1.0 for axis in crs.axis_info):
-        raise InvalidInput(f"crs {text} ({crs.name}) is not projected in metres; choose one that is, such as a UTM zone")
+        raise InvalidInput(
+            f"crs {text} ({crs.name}) is not projected in metres; choose one that is, such as a UTM zone"
+        )
     return text
 
 

@@ -28,7 +28,7 @@ def drape(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
     io.put("body", _vertices(kept, height, bands, stretches, plan, window))
     picture = [thumbnail(np.where(known, height, np.nan), window, plan)]
     picture += [lut[thumbnail(dn, window, plan)].astype(np.float32) for lut, dn in zip(stretches, bands, strict=True)]
-    io.put("thumbnail", [memoryview(layer).cast("B") for layer in picture if layer.size])
+    io.put("thumbnail", [layer.tobytes() for layer in picture])
     return Part(
         unit=unit.id,
         keys=io.left.keys,
@@ -63,7 +63,7 @@ def _vertices(
             continue
         red, green, blue = (lut[dn[strip][chosen]] for lut, dn in zip(stretches, bands, strict=True))
         body = encode(x[cols], y[strip][rows], height[strip][chosen], (red, green, blue), coordinates)
-        yield memoryview(body).cast("B")
+        yield body.data.cast("B")
 
 
 def axes(plan: Plan, window: Window, *, absolute: bool) -> tuple[NDArray[np.floating], NDArray[np.floating]]:

@@ -14,7 +14,7 @@ BANDS = ("B04", "B03", "B02")
 BYTES_PER_POINT = {"local": 15, "absolute": 27}
 
 
-class Inputs(CubeInputs, ElevationInputs):
+class PointCloudInputs(CubeInputs, ElevationInputs):
     """Inputs of a point cloud."""
 
     sampled_fraction: Annotated[
@@ -42,9 +42,9 @@ class PointCloud:
         "Every Sentinel-2 pixel in a bounding box lifted to its elevation, as a binary PLY with CRS and colours"
     )
     version: ClassVar[str] = "1.0.0"
-    Inputs: ClassVar[type[BaseModel]] = Inputs
+    Inputs: ClassVar[type[BaseModel]] = PointCloudInputs
 
-    def stages(self, inputs: Inputs) -> list[Stage]:
+    def stages(self, inputs: PointCloudInputs) -> list[Stage]:
         """Cube first, then points."""
         classes = inputs.mask_clouds and inputs.collection == "sentinel-2-l2a"
         return [
@@ -52,11 +52,11 @@ class PointCloud:
             Stage(name="drape", map="point_cloud.drape:drape", over="shards", bytes_per_pixel=30),
         ]
 
-    def sampled(self, inputs: Inputs) -> float:
+    def sampled(self, inputs: PointCloudInputs) -> float:
         """Share of the pixels that become points."""
         return inputs.sampled_fraction
 
-    def bytes_per_point(self, inputs: Inputs) -> int:
+    def bytes_per_point(self, inputs: PointCloudInputs) -> int:
         """Bytes of a vertex."""
         return BYTES_PER_POINT[inputs.coordinates]
 

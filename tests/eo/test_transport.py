@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -48,20 +49,11 @@ class Served:
         self.peer, self.source, self.settings, self.href, self.slots = peer, source, settings, href, slots
         self.traffic = Traffic()
 
-    def reader(self, href: str | None = None, **changed: Any) -> Any:
-        return _Reading(self, href or self.href, self.settings.model_copy(update=changed))
-
-
-class _Reading:
-    def __init__(self, served: Served, href: str, settings: Settings) -> None:
-        self._remote = connect(served.source, settings, served.traffic, slots=served.slots)
-        self._href = href
-
-    def __enter__(self) -> ObjectReader:
-        return self._remote.__enter__().reader(self._href)
-
-    def __exit__(self, *error: object) -> None:
-        self._remote.__exit__(*error)
+    @contextmanager
+    def reader(self, href: str | None = None, **changed: Any) -> Iterator[ObjectReader]:
+        settings = self.settings.model_copy(update=changed)
+        with connect(self.source, settings, self.traffic, slots=self.slots) as remote:
+            yield remote.reader(href or self.href)
 
 
 def _settings(**values: Any) -> Settings:
@@ -263,7 +255,7 @@ class TestDownload:
                         (served.peer.root / "dem.zarr" / "c0").write_bytes(other)
                     raise
 
-            reader._transport.fetch = changing
+            reader._transport.fetch = changing  # type: ignore[method-assign]
             if served.source == "cdse":
                 with pytest.raises(CorruptData, match="replaced while it was read"):
                     reader.download(tmp_path / "B02.jp2")

@@ -184,7 +184,7 @@ def test_nine_thousand_scenes_are_quick() -> None:
     assert time.process_time() - started < 3
     assert choice.uncovered == 0
     # Against the plain way: every scene adds ground to those before it, and together they cover the box.
-    rest = bbox.polygon()
+    rest: Any = bbox.polygon()
     for candidate in choice.candidates:
         left = rest.difference(shapely.geometry.shape(candidate.footprint))
         assert left.area < rest.area

@@ -338,43 +338,40 @@ class TestSafe:
         return product
 
     @pytest.mark.parametrize(
-        ("kind", "name", "bbox", "offset", "collection"),
+        ("kind", "name", "bbox", "offset"),
         [
             (
                 "stactools",
                 "esa_S2B_MSIL2A_20210122T133229_N0214_R081_T22HBD_20210122T155500",
                 None,
                 0,
-                "sentinel-2-l2a",
             ),
-            ("stactools", "S2A_MSIL1C_20210908T042701_N0301_R133_T46RER_20210908T070248", None, 0, "sentinel-2-l1c"),
+            ("stactools", "S2A_MSIL1C_20210908T042701_N0301_R133_T46RER_20210908T070248", None, 0),
             (
                 "stactools",
                 "S2B_MSIL2A_20220413T150759_N0400_R025_T33XWJ_20220414T082126",
                 "15.1,80.11,15.5,80.15",
                 -1000,
-                "sentinel-2-l2a",
             ),
             (
                 "stactools",
                 "S2A_MSIL2A_20230821T221941_N0509_R029_T01KAB_20230822T021825",
                 "179.5,-17,-179.9,-16.5",
                 -1000,
-                "sentinel-2-l2a",
             ),
             (
                 "eo_tools_L1C_N0509",
                 "S2B_MSIL1C_20230605T110619_N0509_R137_T30UVU_20230605T131150",
                 None,
                 -1000,
-                "sentinel-2-l1c",
             ),
         ],
     )
     def test_products_without_items_are_scenes(
-        self, tmp_path: Path, kind: str, name: str, bbox: str | None, offset: int, collection: str
+        self, tmp_path: Path, kind: str, name: str, bbox: str | None, offset: int
     ) -> None:
         product = self.product(tmp_path / "any" / "depth", test_data("safe_metadata", kind, f"{name}.SAFE"))
+        collection = "sentinel-2-l1c" if "MSIL1C" in name else "sentinel-2-l2a"
         (shape,) = geometries([safe_catalog.candidate(product)[0].footprint], 180 if "T01KAB" in name else 0)
         middle = shape.representative_point()
         box = BBox.parse(bbox or [middle.x, middle.y, middle.x + 0.001, middle.y + 0.001])

@@ -36,18 +36,14 @@ def describe(
         url = settings.earth_data_hub_url
         with connect("earth-data-hub", settings, traffic) as remote:
             store = HttpStore(remote, url)
-            return [
-                zarr_dem.describe(store, adapter=adapter, href=url, vertical=EGM2008, centre_lon=bbox.centre_lon)
-            ]
+            return [zarr_dem.describe(store, adapter=adapter, href=url, vertical=EGM2008, centre_lon=bbox.centre_lon)]
     if adapter == glo30.ADAPTER:
         with connect("cop-dem-glo-30", settings, traffic) as remote:
             return glo30.describe(bbox, url=settings.cop_dem_30_url, url_90=settings.cop_dem_90_url, remote=remote)
     raise InvalidInput(f"dem {adapter} is not known; choose {', '.join(sorted(REMOTE))} or local")
 
 
-def read(
-    source: "ElevationSource", window: Window, *, settings: "Settings", traffic: "Traffic"
-) -> NDArray[np.float32]:
+def read(source: "ElevationSource", window: Window, *, settings: "Settings", traffic: "Traffic") -> NDArray[np.float32]:
     """Posts of a window of a source's lattice, of shape window.shape, float32 metres, NaN where there are none."""
     flags = dict(source.flags)
     if source.adapter == EARTH_DATA_HUB:

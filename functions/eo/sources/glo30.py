@@ -5,6 +5,7 @@ Towards the poles posts grow sparser along the parallels, in bands of latitude; 
 Source: Copernicus DEM Product Handbook, "Pixel spacing", and the bucket's readme.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,14 +47,26 @@ def describe(bbox: "BBox", *, url: str, url_90: str, remote: "Remote") -> list[L
     Tiles that neither GLO-30 nor GLO-90 lists are sea, at 0 m. Tiles that only GLO-90 lists are land that is withheld
     from the public GLO-30: they are voids. Both lists are read once, when the job is planned.
     """
-    here, known = _tiles(remote, url), _tiles(remote, url_90)
+    tiles = _Tiles(here=_listed(remote, url), known=_listed(remote, url_90))
     north, south = min(POLES - 1, int(np.floor(bbox.max_lat + 0.01))), max(-POLES, int(np.floor(bbox.min_lat - 0.01)))
     wanted = range(north, south - 1, -1)
-    lattices = []
-    for count in dict.fromkeys(columns(row) for row in wanted):
-        for rows in _runs([row for row in wanted if columns(row) == count]):
-            lattices.append(_lattice(rows, count, bbox, url, here, known))
+    runs = [
+        rows
+        for count in dict.fromkeys(columns(row) for row in wanted)
+        for rows in _runs([row for row in wanted if columns(row) == count])
+    ]
+    lattices = [_lattice(rows, bbox, url, tiles) for rows in runs]
     return sorted(lattices, key=lambda lattice: -lattice.grid.y)
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """South-western corners (longitude, latitude) of tiles."""
+
+    here: set[tuple[int, int]]
+    """Tiles of GLO-30."""
+    known: set[tuple[int, int]]
+    """Tiles of GLO-90, which has all land."""
 
 
 def _runs(rows: list[int]) -> list[list[int]]:
@@ -67,9 +80,8 @@ def _runs(rows: list[int]) -> list[list[int]]:
     return runs
 
 
-def _lattice(
-    rows: list[int], count: int, bbox: "BBox", url: str, here: set[tuple[int, int]], known: set[tuple[int, int]]
-) -> Lattice:
+def _lattice(rows: list[int], bbox: "BBox", url: str, tiles: "_Tiles") -> Lattice:
+    count = columns(rows[0])
     dx, dy = 1 / count, 1 / ROWS
     whole = RasterGrid("EPSG:4326", -180 - dx / 2, rows[0] + 1 + dy / 2, dx, dy, 360 * count, len(rows) * ROWS)
     grid, first = unwrapped(whole, bbox.centre_lon, count)
@@ -78,8 +90,8 @@ def _lattice(
     for south in rows:
         for unwrapped_west in range(int(np.floor(west - 1)), int(np.ceil(east + 1)) + 1):
             place = ((unwrapped_west + 180) % 360 - 180, south)
-            if place not in here:
-                kinds["void" if place in known else "sea"].append(tile_name(*place))
+            if place not in tiles.here:
+                kinds["void" if place in tiles.known else "sea"].append(tile_name(*place))
     return Lattice(
         adapter=ADAPTER,
         grid=grid,
@@ -102,10 +114,7 @@ def read(remote: "Remote", href: str, flags: dict[str, Any], window: Window) -> 
     reader = remote.reader(f"{href}/{name}/{name}.tif")
     try:
         with raster.opened(reader, name=f"{name}.tif") as dataset:
-            if (dataset.height, dataset.width) != (ROWS, count):
-                raise CorruptData(
-                    f"{name} has {dataset.height} x {dataset.width} posts instead of {ROWS} x {count}; report it, or choose another dem"
-                )
+            _check(dataset.shape, (ROWS, count), name)
             values: NDArray[Any] = raster.read_window(dataset, 1, inner, name)
             nodata = dataset.nodata
     except (CorruptData, NothingFound) as error:
@@ -116,7 +125,15 @@ def read(remote: "Remote", href: str, flags: dict[str, Any], window: Window) -> 
     return elevation
 
 
-def _tiles(remote: "Remote", url: str) -> set[tuple[int, int]]:
+def _check(found: tuple[int, int], expected: tuple[int, int], name: str) -> None:
+    if found != expected:
+        raise CorruptData(
+            f"{name} has {found[0]} x {found[1]} posts instead of {expected[0]} x {expected[1]}; "
+            "report it, or choose another dem"
+        )
+
+
+def _listed(remote: "Remote", url: str) -> set[tuple[int, int]]:
     """(west, south) of every tile that a bucket lists."""
     text = remote.reader(f"{url}/{TILE_LIST}").get().decode("ascii", "replace")
     tiles = set()

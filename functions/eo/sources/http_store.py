@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from eo.transport import Remote
 
 
+_NO_KEYS: tuple[str, ...] = ()
+
+
 class HttpStore(Store):
     """Objects below a URL. An object that is not there (404) is None; refused access (401, 403) is an error.
 
@@ -27,14 +30,12 @@ class HttpStore(Store):
         self._url = url.rstrip("/")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, HttpStore) and other._url == self._url  # noqa: SLF001 - of the same class
+        return isinstance(other, HttpStore) and other._url == self._url
 
     def __hash__(self) -> int:
         return hash(self._url)
 
-    async def get(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Read an object or a part of it; None where there is none."""
         data = await asyncio.to_thread(self._get, key, byte_range)
         return None if data is None else prototype.buffer.from_bytes(data)
@@ -47,7 +48,7 @@ class HttpStore(Store):
             return reader.read(byte_range.start, byte_range.end - byte_range.start)
         if isinstance(byte_range, OffsetByteRequest):
             return reader.read(byte_range.offset, reader.size - byte_range.offset)
-        assert isinstance(byte_range, SuffixByteRequest)  # noqa: S101 - the last of zarr's kinds
+        assert isinstance(byte_range, SuffixByteRequest)
         start = max(0, reader.size - byte_range.suffix)
         return reader.read(start, reader.size - start)
 
@@ -71,15 +72,15 @@ class HttpStore(Store):
 
     async def list(self) -> AsyncIterator[str]:
         """HTTP has no listing."""
-        for key in ():
+        for key in _NO_KEYS:
             yield key
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
         """HTTP has no listing."""
-        for key in (prefix,)[:0]:
+        for key in _NO_KEYS:
             yield key
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         """HTTP has no listing."""
-        for key in (prefix,)[:0]:
+        for key in _NO_KEYS:
             yield key

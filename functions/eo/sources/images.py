@@ -1,6 +1,5 @@
 """Image files of the catalogues, opened where they lie."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,8 @@ from eo.sources.codestream import has_tile_lengths
 from eo.transport import connect
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rasterio.io import DatasetReader
 
     from eo.settings import Settings

@@ -1,7 +1,6 @@
 """Raster files: opened with named drivers only, and what plan has to know of one before it is read."""
 
 import math
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from eo.errors import CorruptData, InvalidInput, NothingFound
 from eo.grid import RasterGrid, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rasterio.io import DatasetReader
 
 SIGNATURES = {
@@ -43,8 +44,11 @@ class RemoteFile(Protocol):
 
     name: str
     """Its last path component."""
-    size: int
-    """Bytes."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        ...
 
     def open(self) -> BinaryIO:
         """A fresh reader at the start of the file."""
@@ -146,12 +150,12 @@ def inspect(dataset: "DatasetReader", name: str) -> FileInfo:
     if crs is None or transform.is_identity:
         raise InvalidInput(f"{name} has no georeference; give it a CRS and a transform (for example by gdal_edit.py)")
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
-        raise InvalidInput(f"{name} is rotated or not north-up ({tuple(transform)[:6]}); warp it to a north-up grid first")
+        raise InvalidInput(
+            f"{name} is rotated or not north-up ({tuple(transform)[:6]}); warp it to a north-up grid first"
+        )
     horizontal, vertical = crs_names(crs.to_wkt())
     return FileInfo(
-        grid=RasterGrid(
-            horizontal, transform.c, transform.f, transform.a, -transform.e, dataset.width, dataset.height
-        ),
+        grid=RasterGrid(horizontal, transform.c, transform.f, transform.a, -transform.e, dataset.width, dataset.height),
         tile=dataset.block_shapes[0],
         overviews=tuple(dataset.overviews(1)),
         dtype=dataset.dtypes[0],

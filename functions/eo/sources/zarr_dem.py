@@ -29,7 +29,7 @@ def describe(store: "Store", *, adapter: str, href: str, vertical: str | None, c
     except (FileNotFoundError, ValueError, KeyError) as error:
         raise InvalidInput(f"{href} is not a Zarr group: {error}") from None
     variable, dims = _variable(group, href)
-    array = group[variable]
+    array: Any = group[variable]
     x, y = _axis(group, dims[1], X_NAMES, href), _axis(group, dims[0], Y_NAMES, href)
     crs, declared = _crs(group, array, dims[1], href)
     dx, dy = (x[1] - x[0]) / (array.shape[1] - 1), (y[1] - y[0]) / (array.shape[0] - 1)
@@ -60,11 +60,13 @@ def describe(store: "Store", *, adapter: str, href: str, vertical: str | None, c
     )
 
 
-def read(store: "Store", lattice_flags: "dict[str, Any]", variable: str, *, ascending: bool, window: Window) -> NDArray[np.float32]:
+def read(
+    store: "Store", lattice_flags: "dict[str, Any]", variable: str, *, ascending: bool, window: Window
+) -> NDArray[np.float32]:
     """Posts of a window of the unwrapped, north-up lattice, float32 metres, NaN where there are none."""
     import zarr  # noqa: PLC0415
 
-    array = zarr.open_array(store, path=variable, mode="r", zarr_format=lattice_flags["zarr_format"])
+    array: Any = zarr.open_array(store, path=variable, mode="r", zarr_format=lattice_flags["zarr_format"])
     rows, columns, first = (int(lattice_flags[name]) for name in ("rows", "columns", "first"))
     row, row_end = window.row, window.row_end
     if ascending:
@@ -84,7 +86,9 @@ def read(store: "Store", lattice_flags: "dict[str, Any]", variable: str, *, asce
         values[raw == fill] = np.nan
     elif array.fill_value is not None and array.fill_value != 0:
         values[raw == array.fill_value] = np.nan
-    values = values * np.float32(_number(attributes, "scale_factor", 1)) + np.float32(_number(attributes, "add_offset", 0))
+    values = values * np.float32(_number(attributes, "scale_factor", 1)) + np.float32(
+        _number(attributes, "add_offset", 0)
+    )
     return np.ascontiguousarray(values[::-1] if ascending else values)
 
 
@@ -117,7 +121,7 @@ def _axis(group: Any, name: str, names: tuple[str, ...], href: str) -> tuple[flo
         raise InvalidInput(f"{href}: dimension {name!r} is none of {', '.join(names)}; rename it, rows before columns")
     if name not in group:
         raise InvalidInput(f"{href} has no coordinate array {name}; write it beside the variable")
-    axis = group[name]
+    axis: Any = group[name]
     size = axis.shape[0]
     if size < 2:
         raise InvalidInput(f"{href}: {name} has {size} value; two or more are needed")

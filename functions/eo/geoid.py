@@ -5,11 +5,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from pyproj import Transformer
+from pyproj.exceptions import ProjError
 
 from eo.errors import InvalidInput
 from eo.geolocate import LONLAT, Geolocation
 from eo.grid import TargetGrid, Window
 
+ELLIPSOIDAL = "EPSG:4979"
+"""WGS 84 in three dimensions: what the header names as vertical CRS of ellipsoidal heights."""
 GRIDS = "us_nga_egm08_25.tif"
 """The grid as PROJ-data publishes it (2.5 minutes, 80 MB). PROJ finds it in PROJ_DATA or its user folder."""
 
@@ -17,8 +20,6 @@ GRIDS = "us_nga_egm08_25.tif"
 @lru_cache(maxsize=1)
 def _shift() -> Transformer:
     """Raises InvalidInput where PROJ does not find the grid."""
-    from pyproj.exceptions import ProjError  # noqa: PLC0415
-
     try:
         return Transformer.from_pipeline(
             "+proj=pipeline +step +proj=unitconvert +xy_in=deg +xy_out=rad "
@@ -45,5 +46,7 @@ def undulation(grid: TargetGrid, window: Window, centre_lon: float) -> NDArray[n
         _, _, height = _shift().transform(wrapped, lat, np.zeros_like(lat))
         result[rows] = height
     if not np.isfinite(result).all():
-        raise InvalidInput(f"the geoid grid {GRIDS} does not cover the job; use the global one, or vertical orthometric")
+        raise InvalidInput(
+            f"the geoid grid {GRIDS} does not cover the job; use the global one, or vertical orthometric"
+        )
     return result

@@ -1,0 +1,131 @@
+"""Elevation between posts: the same to the last bit however a job is cut."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from eo.bbox import BBox
+from eo.geolocate import source_window
+from eo.grid import RasterGrid, TargetGrid, Window
+from eo.job import ElevationSource
+from eo.unit_io import UnitIO
+from fetch.surface import elevation
+from support import lonlat, projected
+
+WINDOW = Window(67_000, -517_000, 500, 400)
+GRID = TargetGrid("EPSG:32632", 10, 0, 0, WINDOW)
+
+
+@dataclass
+class Cube:
+    sheets: dict[str, NDArray[np.float32]]
+
+    def read(self, name: str, window: Window) -> NDArray[np.float32]:
+        return self.sheets[name][window.slices(Window(0, 0, 1, 1))]
+
+
+@dataclass
+class Plan:
+    grid: TargetGrid
+    bbox: BBox
+    sources: dict[str, ElevationSource]
+
+
+@dataclass
+class FakeIO:
+    plan: Plan
+    cube: Cube
+
+
+def io(sources: dict[str, tuple[RasterGrid, NDArray[np.float32]]], bbox: BBox, grid: TargetGrid = GRID) -> UnitIO:
+    kept = {
+        name: ElevationSource(adapter="local", grid=raster, origin=(0, 0), href="x") for name, (raster, _) in sources.items()
+    }
+    return cast("UnitIO", FakeIO(Plan(grid, bbox, kept), Cube({name: values for name, (_, values) in sources.items()})))
+
+
+def lattice(crs: str, step: float) -> RasterGrid:
+    """A lattice around the window, much larger than it to the west and north, as global ones are."""
+    left, top = GRID.x(WINDOW.col), GRID.y(WINDOW.row)
+    x, y = np.array([left, left + 5000, left, left + 5000]), np.array([top, top, top - 4000, top - 4000])
+    if crs == "EPSG:4326":
+        x, y = lonlat(GRID.crs, x, y)
+        west, north = -180 - step / 2, 90 + step / 2
+    else:
+        x, y = projected(crs, *lonlat(GRID.crs, x, y))
+        west, north = float(x.min()) - 1e5, float(y.max()) + 1e5
+    width, height = int((x.max() - west) / step) + 20, int((north - y.min()) / step) + 20
+    return RasterGrid(crs, west, north, step, step, width, height)
+
+
+def part_of(whole: RasterGrid, bbox: BBox, margin: int) -> tuple[RasterGrid, NDArray[np.float32]]:
+    """What a job might have fetched: rough heights, a function of the absolute post."""
+    part = source_window(GRID, WINDOW, whole, bbox.centre_lon)
+    assert part is not None
+    part = cast("Window", part.grown(margin).intersection(whole.window))
+    rows, cols = np.mgrid[part.row : part.row_end, part.col : part.col_end]
+    values = (700 + 400 * np.sin(cols * 12.9898 + rows * 78.233)).astype(np.float32)
+    return whole.cropped(part), values
+
+
+@pytest.mark.parametrize(("crs", "step"), [("EPSG:4326", 1 / 3600), ("EPSG:32633", 29.7), ("EPSG:32632", 30.0)])
+def test_heights_do_not_depend_on_the_cut_or_on_what_else_was_fetched(crs: str, step: float) -> None:
+    whole = lattice(crs, step)
+    boxes = [BBox(11.0, 46.0, 11.5, 47.0), BBox(11.1, 46.2, 11.7, 46.9)]
+    results: list[NDArray[np.float32]] = []
+    for bbox, margin, cut in ((boxes[0], 0, 10_000), (boxes[1], 13, 64), (boxes[0], 100, 237)):
+        unit_io = io({"dem/0": part_of(whole, bbox, margin)}, bbox)
+        result = np.empty(WINDOW.shape, np.float32)
+        for window in WINDOW.cells(cut, cut):
+            result[window.slices(WINDOW)] = elevation(window, unit_io)
+        results.append(result)
+    assert np.isfinite(results[0]).all()
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])
+
+
+def bilinear(values: NDArray[np.float32], u: Any, v: Any) -> NDArray[np.float64]:
+    left, top = np.floor(u).astype(int), np.floor(v).astype(int)
+    a, b = values[top, left].astype(float), values[top, left + 1].astype(float)
+    c, d = values[top + 1, left].astype(float), values[top + 1, left + 1].astype(float)
+    right, down = u - left, v - top
+    return np.asarray((a * (1 - right) + b * right) * (1 - down) + (c * (1 - right) + d * right) * down)
+
+
+def test_heights_are_bilinear_at_exact_places() -> None:
+    bbox = BBox(11.0, 46.0, 11.5, 47.0)
+    whole = lattice("EPSG:4326", 1 / 3600)
+    raster, values = part_of(whole, bbox, 5)
+    found = elevation(WINDOW, io({"dem/0": (raster, values)}, bbox))
+    rows, cols = np.mgrid[WINDOW.row : WINDOW.row_end, WINDOW.col : WINDOW.col_end]
+    lon, lat = lonlat(GRID.crs, (cols + 0.5) * 10, -(rows + 0.5) * 10)
+    truth = bilinear(values, (lon - raster.x) / raster.dx - 0.5, (raster.y - lat) / raster.dy - 0.5)
+    # Neighbours differ by up to 800 m over 20 m here: 1 mm sideways is 4 cm of height.
+    assert np.abs(found - truth).max() < 0.05
+
+
+def test_a_sheet_with_sparser_posts_goes_on_where_the_northern_one_ends() -> None:
+    """As the Copernicus DEM has it at 50 degrees north: 1 and 1.5 arc seconds between posts of a row."""
+    bbox = BBox(8.9, 49.99, 9.1, 50.01)
+    x, y = projected("EPSG:32632", 9.0, 50.0)
+    window = Window(int(x) // 10 - 100, -int(y) // 10 - 100, 200, 200)
+    grid = TargetGrid("EPSG:32632", 10, 0, 0, window)
+    fine, coarse = 1 / 3600, 1.5 / 3600
+    # A GLO-30 tile owns its northern border: the last row of the northern sheet lies one post above 50 N.
+    north = RasterGrid("EPSG:4326", 8.9 - coarse / 2, 50 + 120.5 * fine, coarse, fine, 480, 120)
+    south = RasterGrid("EPSG:4326", 8.9 - fine / 2, 50 + fine / 2, fine, fine, 720, 120)
+    sheets = {}
+    for name, sheet in (("dem/0", north), ("dem/1", south)):
+        lon = sheet.x + (np.arange(sheet.width) + 0.5) * sheet.dx
+        lat = sheet.y - (np.arange(sheet.height) + 0.5) * sheet.dy
+        sheets[name] = (sheet, (2e4 * (lat[:, None] - 50) + 1e4 * (lon[None, :] - 9)).astype(np.float32))
+    found = elevation(window, io(sheets, bbox, grid))
+    rows, cols = np.mgrid[window.row : window.row_end, window.col : window.col_end]
+    lon, lat = lonlat(grid.crs, (cols + 0.5) * 10, -(rows + 0.5) * 10)
+    # A plane is its own bilinear interpolation, on either sheet and in the strip between them.
+    assert np.abs(found - (2e4 * (lat - 50) + 1e4 * (lon - 9))).max() < 0.001
+    for part in window.cells(37, 53):
+        np.testing.assert_array_equal(elevation(part, io(sheets, bbox, grid)), found[part.slices(window)])
