@@ -247,3 +247,35 @@ def places(table: NDArray[np.float64]) -> set[tuple[float, float]]:
 
 def comment_numbers(cloud: Cloud) -> dict[str, float]:
     return {key: float(values[0]) for key, values in cloud.comments.items() if re.fullmatch(r"-?[\d.]+", values[0])}
+
+
+def interpolated(scene: Scene, band: str, x: Doubles, y: Doubles) -> NDArray[np.int64]:
+    """DNs of a scene at places of its CRS, bilinear between its true ones, rounded half up; 0 where the pixel has none.
+
+    Neighbours without data do not count; half a pixel at the scene's border has the value of the outermost centres.
+    """
+    view = scene.view
+    u, v = (x - view.ulx) / view.resolution - 0.5, (view.uly - y) / view.resolution - 0.5
+    on = (u >= -0.5) & (u < view.size - 0.5) & (v >= -0.5) & (v < view.size - 0.5)
+    u, v = np.clip(u, 0, view.size - 1), np.clip(v, 0, view.size - 1)
+    left, top = np.floor(u).astype(int), np.floor(v).astype(int)
+    total, weights = np.zeros(x.shape), np.zeros(x.shape)
+    for down in (0, 1):
+        for right in (0, 1):
+            cols, rows = np.minimum(left + right, view.size - 1), np.minimum(top + down, view.size - 1)
+            dn = scene.true_dn(band, cols, rows).astype(np.float64)
+            weight = (u - left if right else 1 - (u - left)) * (v - top if down else 1 - (v - top))
+            total += weight * dn
+            weights += np.where(dn > 0, weight, 0)
+    nearest = scene.true_dn(band, np.floor(u + 0.5).astype(int), np.floor(v + 0.5).astype(int))
+    mean = np.floor(total / np.where(weights > 0, weights, 1) + 0.5).astype(np.int64)
+    return np.where(on & (nearest > 0) & (weights > 0), mean, 0)
+
+
+def classes_at(scene: Scene, x: Doubles, y: Doubles) -> NDArray[np.uint8]:
+    """Class of the pixel in which each place of the scene's CRS lies; 0 off the scene."""
+    view, step = scene.view, scene.scl_resolution
+    size = view.size * view.resolution // step
+    cols, rows = np.floor((x - view.ulx) / step).astype(int), np.floor((view.uly - y) / step).astype(int)
+    on = (cols >= 0) & (cols < size) & (rows >= 0) & (rows < size)
+    return np.where(on, scene.true_scl(np.clip(cols, 0, size - 1), np.clip(rows, 0, size - 1)), 0).astype(np.uint8)

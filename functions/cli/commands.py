@@ -60,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
             kind.add_argument("--out", type=Path, default=Path("out"), metavar="FOLDER", help="default out")
             kind.set_defaults(process=name, command=_run if ordering is run else _plan)
             if ordering is run:
-                kind.add_argument("--new", action="store_true", help="start afresh, whatever is there of the same order")
+                kind.add_argument(
+                    "--new", action="store_true", help="start afresh, whatever is there of the same order"
+                )
                 kind.add_argument("--keep-cube", action="store_true", help="keep the scratch space of a finished job")
             else:
                 kind.add_argument("--json", action="store_true", help="print the plan itself")

@@ -11,7 +11,7 @@ def explain(error: ValidationError) -> str:
 
 
 def _fault(fault: object) -> str:
-    assert isinstance(fault, dict)  # noqa: S101 - pydantic's own type
+    assert isinstance(fault, dict)
     name = ".".join(str(part) for part in fault["loc"])
     reason = str(fault["msg"]).removeprefix("Value error, ")
     reason = reason[:1].lower() + reason[1:]

@@ -7,21 +7,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
+import eo
+from cli.deliver import check_out, deliver
 from cli.explain import explain
 from eo.engine import LocalEngine, Progress, Spent
-from eo.errors import EoShardsError, InvalidInput, JobBusy
+from eo.errors import CorruptData, EoShardsError, InvalidInput, JobBusy, NothingFound
 from eo.job import Plan, Result, Status
-from eo.records import read_plan
-from eo.settings import Settings
+from eo.records import read_plan, read_units
+from eo.settings import Settings, redact
 from eo.store import FolderStore
-from merge.fan_in import fan_in
-from plan.budget import check_disk
-from plan.planner import make_plan
 from registry import process
+
+if TYPE_CHECKING:
+    from plan.planner import Planned
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,14 @@ class Jobs:
 
     def plan(self, order: Order) -> Plan:
         """Plan without doing or keeping anything. Raises what planning raises."""
-        planned = make_plan(process(order.process), order.inputs(), job=order.job, settings=self.settings)
-        check_disk(planned.plan.predicted, scratch=self.settings.home, out=order.out)
-        return planned.plan
+        return self._made(order).plan
 
-    def run(self, order: Order, *, new: bool = False, keep_cube: bool = False, progress: Progress | None = None) -> Outcome:
-        """Run a job, go on with it, or find it finished and intact."""
+    def run(
+        self, order: Order, *, new: bool = False, keep_cube: bool = False, progress: Progress | None = None
+    ) -> Outcome:
+        """Run a job, go on with it, or find it finished and intact. Raises JobBusy where another process works on it."""
         order.inputs()
+        check_out(order.out)
         job = order.job
         with self.store.locked(f"jobs/{job}/lock"):
             if new:
@@ -85,49 +88,51 @@ class Jobs:
             status = self._accepted(order)
             try:
                 return self._go_on(order, status, keep_cube=keep_cube, progress=progress)
-            except KeyboardInterrupt:
-                self._note(status.moved(state="stopped", message="stopped by the user"))
-                raise
-            except EoShardsError as error:
-                self._note(status.moved(state="failed", message=str(error)))
-                raise
             except BaseException as error:
-                self._note(status.moved(state="failed", message=type(error).__name__))
+                self._note_failure(status, error)
                 raise
 
     def _go_on(self, order: Order, status: Status, *, keep_cube: bool, progress: Progress | None) -> Outcome:
         job = order.job
-        engine = LocalEngine(self.store, self.settings, progress)
-        if self.store.exists(f"jobs/{job}/plan.json") and self.store.path(f"scratch/{job}/cube.zarr/zarr.json").exists():
-            plan = read_plan(self.store, job)
-        else:
-            planned = make_plan(process(order.process), order.inputs(), job=job, settings=self.settings)
-            plan = planned.plan
-            check_disk(plan.predicted, scratch=self.settings.home, out=order.out)
-            engine.start(plan, planned.units)
-        self._link_result(job, order.out)
-        parts, spent = engine.run(plan, status.attempt)
-        result = fan_in(plan, parts, store=self.store)
+        with LocalEngine(self.store, self.settings, progress) as engine:
+            engine.warm(process(order.process).stages(order.inputs()))
+            plan = self._kept_plan(job)
+            if plan is None:
+                planned = self._made(order)
+                plan = planned.plan
+                self.store.delete(f"scratch/{job}")
+                engine.start(plan, planned.units)
+            elif not self.store.path(f"scratch/{job}/parts").is_dir():
+                engine.start(plan, {stage.name: read_units(self.store, job, stage.name) for stage in plan.stages})
+            parts, spent = engine.run(plan, status.attempt)
+        result = deliver(plan, parts, store=self.store, out=order.out)
         self._note(status.moved(state="successful", message=f"{result.summary.get('points', 0):,} points"))
         if not keep_cube:
             self.store.delete(f"scratch/{job}")
         return Outcome(job, order.out, result, spent, plan)
 
-    def _link_result(self, job: str, out: Path) -> None:
-        """Let the store's result folder be the user's: files are written there under temporary names and renamed."""
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InvalidInput(f"--out {out} cannot be made a folder ({error.strerror}); choose another one") from None
-        link = self.store.path(f"jobs/{job}/result")
-        if not link.is_symlink():
-            link.symlink_to(out)
+    def _made(self, order: Order) -> "Planned":
+        # Imported here: a job that is finished needs no catalogues, and nothing of what reads them.
+        from plan.budget import check_disk  # noqa: PLC0415
+        from plan.planner import make_plan  # noqa: PLC0415
+
+        planned = make_plan(process(order.process), order.inputs(), job=order.job, settings=self.settings)
+        check_disk(planned.plan.predicted, scratch=self.settings.home, out=order.out)
+        return planned
+
+    def _kept_plan(self, job: str) -> Plan | None:
+        """The plan of an earlier attempt: scenes and dates are frozen in it. None where another version made it."""
+        if not self.store.exists(f"jobs/{job}/plan.json"):
+            return None
+        plan = read_plan(self.store, job)
+        current = (f"eo-shards {eo.__version__}", process(plan.process).version)
+        return plan if (plan.software, plan.version) == current else None
 
     def _accepted(self, order: Order) -> Status:
         """Take the next attempt."""
         now = _now()
-        request = {"process": order.process, "inputs": order.typed, "out": str(order.out)}
-        self.store.write(f"jobs/{order.job}/request.json", [json.dumps(request, indent=1).encode()])
+        request = json.dumps({"process": order.process, "inputs": order.typed, "out": str(order.out)}, indent=1)
+        self.store.write(f"jobs/{order.job}/request.json", [request.encode()])
         before = self.status(order.job)
         status = Status(
             job=order.job,
@@ -154,15 +159,28 @@ class Jobs:
         return None
 
     def _note(self, status: Status) -> None:
-        status = status.moved(updated=_now())
+        status = status.moved(updated=_now(), message=redact(status.message, self.settings))
         self.store.write(f"jobs/{status.job}/status.json", [status.model_dump_json(indent=1).encode()])
+
+    def _note_failure(self, status: Status, error: BaseException) -> None:
+        """Say in the status why an attempt ended; what it left stays, where going on can help."""
+        state: Literal["stopped", "failed"] = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+        told = str(error) if isinstance(error, EoShardsError) else type(error).__name__
+        with suppress(EoShardsError, OSError):  # a full disk: the first error is the one to be told
+            self._note(status.moved(state=state, message="stopped by the user" if state == "stopped" else told))
+            if isinstance(error, NothingFound):
+                # Nothing will be found in the same cube again: the next attempt looks at the sources afresh.
+                self._drop(status.job)
 
     def status(self, job: str) -> Status | None:
         """What became of a job; None where it is not known."""
         try:
-            return Status.model_validate_json(self.store.read(f"jobs/{job}/status.json"))
+            status = Status.model_validate_json(self.store.read(f"jobs/{job}/status.json"))
         except (KeyError, ValueError):
             return None
+        if status.state == "running" and not self.store.is_locked(f"jobs/{job}/lock"):
+            return status.moved(state="stopped", message="its process was killed")
+        return status
 
     def all(self) -> Iterator[Status]:
         """All jobs, the newest last."""
@@ -177,13 +195,17 @@ class Jobs:
         if len(matches) != 1:
             known = "several jobs start with it" if matches else "there is none"
             raise InvalidInput(f"job {job!r}: {known}; `eo-shards jobs` lists them")
-        request = json.loads(self.store.read(f"jobs/{matches[0]}/request.json"))
-        return Order(request["process"], request["inputs"], Path(request["out"]))
+        try:
+            request = json.loads(self.store.read(f"jobs/{matches[0]}/request.json"))
+            return Order(request["process"], request["inputs"], Path(request["out"]))
+        except (KeyError, ValueError, TypeError):
+            raise CorruptData(
+                f"the request of job {matches[0]} is not readable; order it again as it was typed"
+            ) from None
 
-    def clean(self, job: str) -> int:
-        """Delete a job's scratch space; returns the bytes that are free again. A running job is left alone."""
-        with self.store.locked(f"jobs/{job}/lock"):
-            return self.store.delete(f"scratch/{job}")
+    def clean(self, order: Order) -> dict[str, int]:
+        """Delete a job's scratch space: bytes that are free again, by job. Raises JobBusy where the job is running."""
+        return {order.job: self._clean(order.job)}
 
     def clean_all(self) -> dict[str, int]:
         """Delete the scratch space of all jobs that are not running: bytes by job."""
@@ -191,18 +213,24 @@ class Jobs:
         freed: dict[str, int] = {}
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             with suppress(JobBusy):
-                freed[path.name] = self.clean(path.name)
+                freed[path.name] = self._clean(path.name)
         return freed
+
+    def _clean(self, job: str) -> int:
+        with self.store.locked(f"jobs/{job}/lock"):
+            return self.store.delete(f"scratch/{job}")
+
+    def _drop(self, job: str) -> None:
+        """Delete a job's plan and its scratch space."""
+        self.store.delete(f"jobs/{job}/plan.json")
+        self.store.delete(f"jobs/{job}/units")
+        self.store.delete(f"scratch/{job}")
 
     def _forget(self, job: str) -> None:
         """Delete what a job has left, except its lock, which this process holds, and what it delivered."""
-        self.store.delete(f"scratch/{job}")
-        link = self.store.path(f"jobs/{job}/result")
-        if link.is_symlink():
-            link.unlink()
-        for name in ("plan.json", "status.json", "result.json", "request.json", "units"):
-            if self.store.path(f"jobs/{job}/{name}").exists():
-                self.store.delete(f"jobs/{job}/{name}")
+        self._drop(job)
+        for name in ("status.json", "result.json", "request.json"):
+            self.store.delete(f"jobs/{job}/{name}")
 
 
 def _now() -> str:

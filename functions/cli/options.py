@@ -3,11 +3,15 @@
 import argparse
 import types
 import typing
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+
+PATHS = frozenset({"catalog", "dem_path"})
+"""Inputs that name local files."""
 
 
 def add_inputs(parser: argparse.ArgumentParser, model: type[BaseModel]) -> None:
@@ -35,8 +39,9 @@ def add_inputs(parser: argparse.ArgumentParser, model: type[BaseModel]) -> None:
 
 
 def typed_inputs(arguments: argparse.Namespace, model: type[BaseModel]) -> dict[str, Any]:
-    """The inputs that were given, as typed."""
-    return {name: getattr(arguments, name) for name in model.model_fields if hasattr(arguments, name)}
+    """The inputs that were given, as typed; paths absolute, so that a job can be gone on with from anywhere."""
+    given = {name: getattr(arguments, name) for name in model.model_fields if hasattr(arguments, name)}
+    return {name: str(Path(value).expanduser().absolute()) if name in PATHS else value for name, value in given.items()}
 
 
 def _kinds(info: FieldInfo) -> list[Any]:

@@ -93,7 +93,14 @@ class LocalEngine:
         points = sum(part.counts.get("points", 0) for part in done.values())
         self._progress(stage, len(done), len(units), points)
         calls = {
-            f"unit {unit.id} of stage {stage.name}": (self._store.root, plan.job, stage.name, unit, attempt, self._settings)
+            f"unit {unit.id} of stage {stage.name}": (
+                self._store.root,
+                plan.job,
+                stage.name,
+                unit,
+                attempt,
+                self._settings,
+            )
             for unit in units
             if unit.id not in done
         }

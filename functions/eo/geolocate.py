@@ -52,7 +52,8 @@ class Geolocation:
         """(x, y) of the centres of these pixels, transformed one by one."""
         x, y = self.wrapped(cols, rows)
         if is_geographic(self.crs):
-            x = self.centre_lon + (x - self.centre_lon + 180.0) % 360.0 - 180.0
+            # Whole turns only: where none is taken the longitude keeps its bits, whatever the job's centre is.
+            x = x - 360.0 * np.floor((x - (self.centre_lon - 180.0)) / 360.0)
         return x, y
 
     def wrapped(self, cols: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[Doubles, Doubles]:

@@ -9,6 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+
 NORTHING_SHIFT = 10_000_000
 """False northing of the southern UTM zones in metres (EPSG method 9807 parameters of EPSG:327xx)."""
 
@@ -108,6 +113,8 @@ class RasterGrid:
     """Number of columns."""
     height: int
     """Number of rows."""
+    origin: tuple[float, float, int, int] | None = None
+    """Where this is a part of a larger raster: its (x, y), and (column, row) of this one's first pixel in it."""
 
     @property
     def window(self) -> Window:
@@ -122,22 +129,32 @@ class RasterGrid:
 
     def cropped(self, window: Window) -> "RasterGrid":
         """The grid of a window of this one."""
-        return RasterGrid(
-            self.crs,
-            self.x + window.col * self.dx,
-            self.y - window.row * self.dy,
-            self.dx,
-            self.dy,
-            window.width,
-            window.height,
-        )
+        x, y, col, row = self.origin or (self.x, self.y, 0, 0)
+        col, row = col + window.col, row + window.row
+        left, top = x + col * self.dx, y - row * self.dy
+        return RasterGrid(self.crs, left, top, self.dx, self.dy, window.width, window.height, (x, y, col, row))
+
+    def indices(self, x: Doubles, y: Doubles) -> tuple[Doubles, Doubles]:
+        """(u, v): columns and rows of places in CRS units, as real numbers; the first pixel's centre is (0, 0).
+
+        Counted in the larger raster first: its whole columns are then taken off exactly, so weights between two pixels
+        have the same bits whatever part of the raster is asked. x + 100 dx is rounded, and 1 % of heights would differ.
+        """
+        left, top, col, row = self.origin or (self.x, self.y, 0, 0)
+        return (x - left) / self.dx - 0.5 - col, (top - y) / self.dy - 0.5 - row
+
+    def column_centres(self) -> Doubles:
+        """The x of the centres of all columns."""
+        left, _, col, _ = self.origin or (self.x, self.y, 0, 0)
+        return left + (col + np.arange(self.width, dtype=np.float64) + 0.5) * self.dx
 
     def to_sibling(self, crs: str) -> "RasterGrid":
         """The same pixels counted in the northern or southern sibling of this UTM zone: a shift, no resampling."""
         if crs == self.crs or not is_sibling(self.crs, crs):
             return self
         shift = NORTHING_SHIFT if utm_zone(crs)[1] else -NORTHING_SHIFT  # type: ignore[index]
-        return RasterGrid(crs, self.x, self.y + shift, self.dx, self.dy, self.width, self.height)
+        origin = None if self.origin is None else (self.origin[0], self.origin[1] + shift, *self.origin[2:])
+        return RasterGrid(crs, self.x, self.y + shift, self.dx, self.dy, self.width, self.height, origin)
 
 
 @dataclass(frozen=True, slots=True)

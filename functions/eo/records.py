@@ -56,7 +56,9 @@ def read_units(store: "Store", job: str, stage: str) -> list[Unit]:
     try:
         return [Unit.model_validate(unit) for unit in json.loads(store.read(f"jobs/{job}/units/{stage}.json"))]
     except (KeyError, ValueError):
-        raise CorruptData(f"the units of stage {stage} are gone or not readable; run the job again with --new") from None
+        raise CorruptData(
+            f"the units of stage {stage} are gone or not readable; run the job again with --new"
+        ) from None
 
 
 def write_units(store: "Store", job: str, stage: str, units: list[Unit]) -> None:

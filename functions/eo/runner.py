@@ -42,7 +42,9 @@ def _opened(root: Path, job: str) -> tuple[FolderStore, Plan, "Cube"]:
     return store, plan, open_cube(store, plan)
 
 
-def run_unit(root: Path, job: str, stage_name: str, unit: Unit, attempt: int, settings: Settings) -> tuple[Part, Usage]:
+def run_unit(  # noqa: PLR0917 - called over a pipe, where arguments have no names
+    root: Path, job: str, stage_name: str, unit: Unit, attempt: int, settings: Settings
+) -> tuple[Part, Usage]:
     """Do one unit and leave its part. Doing it again leaves equal bytes."""
     started, cpu = time.perf_counter(), time.process_time()
     store, plan, cube = _opened(root, job)

@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,8 +19,19 @@ from eo.errors import CorruptData, InvalidInput, JobBusy, TooLarge
 
 SPACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What writing says when there is no room: full disk, quota, file-size limit."""
-REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
+REFUSALS = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+}
 """What the system says to a path that can never work, whatever is free."""
+LOCK_TRIES, LOCK_PAUSE = 3, 0.02
+"""How often, and how many seconds apart, a job's lock is tried for."""
 
 
 class Store(Protocol):
@@ -177,12 +189,10 @@ class FolderStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("a+b", buffering=0)
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _flocked(file.fileno()):
                 file.seek(0)
                 holder = file.read().decode() or "unknown"
-                raise JobBusy(f"process {holder} is working on this job; wait for it, or stop it") from None
+                raise JobBusy(f"process {holder} is working on this job; wait for it, or stop it")
             file.truncate(0)
             with suppress(OSError):  # a full disk: the lock holds all the same
                 file.write(str(os.getpid()).encode())
@@ -200,6 +210,16 @@ class FolderStore:
         return False
 
 
+def _flocked(file: int) -> bool:
+    """Take a lock, if need be on a second look: `is_locked` holds one for a moment."""
+    for _ in range(LOCK_TRIES):
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(LOCK_PAUSE)
+    return False
+
+
 def _make_folder(folder: Path) -> None:
     """Make a folder and those above it; it may be a link to one that does not exist yet."""
     try:
@@ -215,7 +235,12 @@ def copy_in_kernel(source: int, target: int) -> None:
         try:
             copied = os.copy_file_range(source, target, min(left, 1 << 30))
         except (AttributeError, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}:
+            if isinstance(error, OSError) and error.errno not in {
+                errno.EXDEV,
+                errno.EINVAL,
+                errno.ENOSYS,
+                errno.EOPNOTSUPP,
+            }:
                 raise
             data = os.read(source, 1 << 20)
             copied = len(data)

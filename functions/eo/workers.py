@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from eo.errors import EoShardsError, WorkerLost
 
@@ -53,7 +53,9 @@ class Workers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
         self.close(kill=kind is not None)
 
     def warm(self, modules: Sequence[str]) -> None:
@@ -75,7 +77,7 @@ class Workers:
                 while waiting and len(self._busy) < self._count:
                     self._give(waiting.popleft(), function, calls)
                 for connection in wait_for(list(self._busy)):
-                    worker, name = self._busy.pop(connection)  # type: ignore[index]  # only connections are waited for
+                    worker, name = self._busy.pop(cast("Connection", connection))
                     try:
                         done, value = worker.connection.recv()
                     except (EOFError, OSError):
@@ -147,6 +149,9 @@ def _serve(connection: Connection, memory: int) -> None:
     """Do calls until there are no more."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (memory if hard == resource.RLIM_INFINITY else min(memory, hard), hard))
+    # No process is started from here. Locks that libraries make (numcodecs at its first chunk) are then without a name
+    # in the system, which a killed worker would leave behind.
+    multiprocessing.set_start_method("fork", force=True)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

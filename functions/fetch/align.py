@@ -44,8 +44,8 @@ def _mosaic(window: Window, in_box: NDArray[np.bool_], io: UnitIO) -> tuple[NDAr
     """(validity, counts); writes bands and scene index too, where they are not aliases of the only scene."""
     plan = io.plan
     bands = list(plan.radiometry)
-    aliased = all(plan.targets[band].array in plan.sources for band in bands)
-    filled = {} if aliased else {band: np.zeros(window.shape, np.uint16) for band in bands}
+    aliased = {band for band in bands if plan.targets[band].array in plan.sources}
+    filled = {band: np.zeros(window.shape, np.uint16) for band in bands if band not in aliased}
     origin = np.zeros(window.shape, np.uint16)
     """Index of the scene plus one; 0 where none has filled yet."""
     seen = np.zeros(window.shape, bool)
@@ -135,5 +135,5 @@ def _resampled(
     values = io.cube.read(name, part)
     raster = local.cropped(part)
     for rows, x, y in Geolocation(io.plan.grid, local.crs, centre).strips(window):
-        result[rows] = kernel(values, (x - raster.x) / raster.dx - 0.5, (raster.y - y) / raster.dy - 0.5)
+        result[rows] = kernel(values, *raster.indices(x, y))
     return result

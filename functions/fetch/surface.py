@@ -26,12 +26,13 @@ def elevation(window: Window, io: UnitIO) -> NDArray[np.float32]:
         if part is None:
             continue
         values = io.cube.read(name, part)
+        raster = source.grid.cropped(part)
         below = sheets[index + 1] if index + 1 < len(sheets) else None
         if below is not None and part.row_end == source.grid.height:
             seam = _seam(below, source.grid, part, grid=grid, window=window, centre=centre, io=io)
             if seam is not None:
                 values = np.vstack([values, seam[None]])
-        _fill(result, values, source.grid.cropped(part), Geolocation(grid, source.grid.crs, centre), window)
+        _fill(result, values, raster, Geolocation(grid, source.grid.crs, centre), window)
     return result
 
 
@@ -41,8 +42,11 @@ def _fill(
     """Interpolate where nothing is known yet."""
     for rows, x, y in place.strips(window):
         strip = result[rows]
-        found = bilinear_float(values, (x - raster.x) / raster.dx - 0.5, (raster.y - y) / raster.dy - 0.5)
-        np.copyto(strip, found, where=np.isnan(strip))
+        u, v = raster.indices(x, y)
+        found = bilinear_float(values, u, v)
+        # A row more than the raster has is the seam: behind it the next sheet goes on.
+        own = v <= raster.height if len(values) > raster.height else True
+        np.copyto(strip, found, where=np.isnan(strip) & own)
 
 
 def _seam(
@@ -63,7 +67,9 @@ def _seam(
     near = source_window(grid, window, lower, centre)
     if not touches or upper.crs != lower.crs or near is None or near.row != 0:
         return None
-    row = io.cube.read(name, Window(near.col, 0, near.width, 1))
-    x: Doubles = upper.x + (part.col + np.arange(part.width, dtype=np.float64) + 0.5) * upper.dx
-    u = (x - lower.x) / lower.dx - 0.5 - near.col
-    return bilinear_float(row, u, np.zeros_like(u))
+    # The upper sheet's columns next to the shard can be two of the lower's away, as far as the plan has fetched.
+    wide = near.grown(1).intersection(lower.window) or near
+    first_row = Window(wide.col, 0, wide.width, 1)
+    x = upper.cropped(part).column_centres()
+    u, _ = lower.cropped(first_row).indices(x, x)
+    return bilinear_float(io.cube.read(name, first_row), u, np.zeros_like(u))

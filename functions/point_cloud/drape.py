@@ -25,9 +25,10 @@ def drape(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
     kept = known & keep(window, inputs["sampled_fraction"])
     bands = [io.cube.read_target(band, window) for band in BANDS]
     stretches = [stretch_lut(plan.radiometry[band], inputs["max_reflectance"]) for band in BANDS]
-    io.put("body", _vertices(kept, height, bands, stretches, plan, window))
+    colours = list(zip(stretches, bands, strict=True))
+    io.put("body", _vertices(kept, height, colours, plan, window))
     picture = [thumbnail(np.where(known, height, np.nan), window, plan)]
-    picture += [lut[thumbnail(dn, window, plan)].astype(np.float32) for lut, dn in zip(stretches, bands, strict=True)]
+    picture += [lut[thumbnail(dn, window, plan)].astype(np.float32) for lut, dn in colours]
     io.put("thumbnail", [layer.tobytes() for layer in picture])
     return Part(
         unit=unit.id,
@@ -46,12 +47,11 @@ STRIP_PIXELS = 1 << 18
 def _vertices(
     kept: NDArray[np.bool_],
     height: NDArray[np.float32],
-    bands: list[NDArray[np.uint16]],
-    stretches: list[NDArray[np.uint8]],
+    colours: list[tuple[NDArray[np.uint8], NDArray[np.uint16]]],
     plan: Plan,
     window: Window,
 ) -> Iterator[memoryview]:
-    """Vertices of the kept pixels, row by row, in strips."""
+    """Vertices of the kept pixels, row by row, in strips. Colours are (stretch, DNs) of red, green and blue."""
     coordinates = plan.inputs["coordinates"]
     x, y = axes(plan, window, absolute=coordinates == "absolute")
     lines = max(1, STRIP_PIXELS // window.width)
@@ -61,7 +61,7 @@ def _vertices(
         rows, cols = np.nonzero(chosen)
         if not rows.size:
             continue
-        red, green, blue = (lut[dn[strip][chosen]] for lut, dn in zip(stretches, bands, strict=True))
+        red, green, blue = (lut[dn[strip][chosen]] for lut, dn in colours)
         body = encode(x[cols], y[strip][rows], height[strip][chosen], (red, green, blue), coordinates)
         yield body.data.cast("B")
 

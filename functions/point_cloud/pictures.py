@@ -25,23 +25,46 @@ def png(picture: Picture) -> bytes:
     from PIL import Image  # noqa: PLC0415 - only the merge draws
 
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", compress_level=4)
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=2)
     return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What both pictures are drawn from: few enough values, hill-shaded."""
+
+    elevation: Floats
+    colours: Floats
+    """Shaded; 0 where nothing is known."""
+    weight: Floats
+    """Share of the values behind each value that are known, 0 to 1."""
+    spacing: float
+
+
+def ground(elevation: Floats, rgb: Floats, spacing: float) -> Ground:
+    """Prepare a cloud for drawing."""
+    elevation, rgb, weight, spacing = _halved(elevation, rgb, spacing)
+    light = shade(elevation, spacing)
+    return Ground(elevation, np.clip(rgb * light + AMBIENT * (light - 1), 0, 255), weight, spacing)
 
 
 def preview(elevation: Floats, rgb: Floats, spacing: float) -> Picture:
     """The cloud from above, hill-shaded, transparent where there are no points. Flat ground keeps its colours."""
-    elevation, rgb, weight, spacing = halved(elevation, rgb, spacing)
-    if not elevation.size:
+    return above(ground(elevation, rgb, spacing))
+
+
+def above(cloud: Ground) -> Picture:
+    """The cloud from above, transparent where there are no points."""
+    if not cloud.weight.size:
         return np.zeros((1, 1, 4), np.uint8)
-    return np.dstack([*_bytes(lit(elevation, rgb, spacing)), _bytes(255 * weight)])
+    return np.dstack([*_bytes(cloud.colours), _bytes(255 * cloud.weight)])
 
 
 def _bytes(values: Floats) -> Picture:
     return (np.clip(values, 0, 255) + np.float32(0.5)).astype(np.uint8)
 
 
-def halved(elevation: Floats, rgb: Floats, spacing: float) -> tuple[Floats, Floats, Floats, float]:
+def _halved(elevation: Floats, rgb: Floats, spacing: float) -> tuple[Floats, Floats, Floats, float]:
     """(elevation, colours, share of known values, spacing) in means over 2 x 2 values, again until they are few enough.
 
     Unknown values count for nothing in the means; colours are 0 where nothing is known.
@@ -60,17 +83,18 @@ def halved(elevation: Floats, rgb: Floats, spacing: float) -> tuple[Floats, Floa
 
 def _quartered(elevation: Floats, rgb: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
     """Means over 2 x 2 values."""
-    total = np.zeros((4, *(edge // 2 for edge in weight.shape)), np.float32)
-    count = np.zeros(total.shape[1:], np.float32)
+    total: Floats = np.zeros((4, *(edge // 2 for edge in weight.shape)), np.float32)
+    count: Floats = np.zeros(total.shape[1:], np.float32)
     for corner in ((slice(row, None, 2), slice(col, None, 2)) for row in (0, 1) for col in (0, 1)):
         share = weight[corner]
         known = share > 0
         count += share
         for layer, values in zip(total, (elevation, *rgb), strict=True):
-            np.add(layer, values[corner] * share, out=layer, where=known)
+            np.add(layer, np.where(known, values[corner], np.float32(0)) * share, out=layer)
     with np.errstate(invalid="ignore"):
         total /= count
-    return total[0], total[1:], count / 4
+    count /= 4
+    return total[0], total[1:], count
 
 
 SUN_AZIMUTH, SUN_ALTITUDE = 315.0, 45.0
@@ -81,14 +105,6 @@ TYPICAL_SLOPE = 0.6
 """Slopes are scaled so that the steep tenth of the ground exceeds this: gentle ground shows, mountains do not blacken."""
 AMBIENT = 36
 """Of 255: dark ground such as forest is lightened and darkened as if it were brighter by this, or its relief would not show."""
-
-
-def lit(elevation: Floats, rgb: Floats, spacing: float) -> Floats:
-    """Hill-shaded colours, 0 to 255; those of flat ground are what they were."""
-    light = shade(elevation, spacing)
-    shaded: Floats = rgb * light
-    shaded += AMBIENT * (light - 1)
-    return np.clip(shaded, 0, 255, out=shaded)
 
 
 def shade(elevation: Floats, spacing: float) -> Floats:
@@ -106,13 +122,13 @@ def shade(elevation: Floats, spacing: float) -> Floats:
     # The surface's normal is (-east, south, 1): rows go south. tan(altitude) is 1 for a sun at 45 degrees.
     facing = scale * (sun_north * south - sun_east * east) / np.float32(np.tan(altitude))
     cosine = (1 + facing) / np.sqrt(1 + scale**2 * square)
-    light: Floats = 1 + CONTRAST * np.tanh((cosine - 1) / np.float32(CONTRAST))
+    light: Floats = 1 + np.float32(CONTRAST) * np.tanh((cosine - 1) / np.float32(CONTRAST))
     return light
 
 
 def _slope(elevation: Floats, axis: int) -> Floats:
     """Central differences per value, one-sided beside unknown values, 0 where neither neighbour is known."""
-    step = np.diff(elevation, axis=axis)
+    step: Floats = np.diff(elevation, axis=axis)
     edge = [(0, 0), (0, 0)]
     edge[axis] = (1, 0)
     before = np.pad(step, edge, constant_values=np.nan)
@@ -130,28 +146,28 @@ MARGIN = 24
 """Pixels of sky around the cloud."""
 LOOK_DOWN = 0.75
 """Tangent (37 degrees) of the angle at which the camera sees the middle of the cloud."""
-RELIEF = 0.15
-"""Heights are exaggerated towards this share of the cloud's longer side, at most ten times."""
+RELIEF = 0.2
+"""Heights are exaggerated towards this share of the cloud's mean side, at most ten times."""
 
 
-def oblique(elevation: Floats, rgb: Floats, spacing: float) -> tuple[Picture, float]:
+def oblique(cloud: Ground) -> tuple[Picture, float]:
     """(the cloud in perspective from the south, as large as the picture, vertical exaggeration).
 
     Rows are drawn from near to far, each only above what is drawn already: the floating-horizon method (T. J. Wright,
     IEEE Trans. Computers C-22, 1973). Between neighbouring rows the surface is closed; holes stay open.
     """
-    elevation, rgb, _, spacing = halved(elevation, rgb, spacing)
-    known = ~np.isnan(elevation)
+    elevation = cloud.elevation
+    known = np.isfinite(elevation)
     if not known.any():
         picture = np.empty((LARGEST[1] // 2, LARGEST[0], 4), np.uint8)
         picture[...] = (*SKY, 255)
         return picture, 1.0
     low, high = float(elevation[known].min()), float(elevation[known].max())
-    extent = max(elevation.shape) * spacing
+    extent = float(np.sqrt(elevation.size)) * cloud.spacing
     exaggeration = float(np.clip(round(RELIEF * extent / max(high - low, 1e-6), 1), 1.0, 10.0))
-    height = (elevation - np.float32(low)) * np.float32(exaggeration / spacing)
+    height = (elevation - np.float32(low)) * np.float32(exaggeration / cloud.spacing)
     camera = _fitted(height, known)
-    return _drawn(np.concatenate([height[None], lit(elevation, rgb, spacing)]), camera), exaggeration
+    return _drawn(np.concatenate([height[None], cloud.colours + np.float32(0.5)]), camera), exaggeration
 
 
 @dataclass(frozen=True)
@@ -212,33 +228,33 @@ def _drawn(layers: Floats, camera: _Camera) -> Picture:
     lines = FINE * camera.height
     picture = np.empty((lines, camera.width, 3), np.uint8)
     picture[...] = SKY
-    horizon = np.full(camera.width, float(lines))
-    screen = np.arange(camera.width)
-    across = (screen + 0.5 + camera.left) / camera.focal
-    unseen = np.full(camera.width, np.nan)
-    line_before, edge_before, colour_before = unseen, unseen, np.zeros((3, camera.width))
+    horizon = np.full(camera.width, lines, np.float32)
+    across = (np.arange(camera.width) + 0.5 + camera.left) / camera.focal
+    unseen = np.full((4, camera.width), np.nan, np.float32)
+    line_before, edge_before, colour_before = unseen[0], unseen[0], unseen[1:]
     for row in range(rows - 1, -2, -1):
         ahead = rows - 0.5 - row + camera.distance
-        if row >= 0:
-            values = _across(layers[:, row], across * ahead + cols / 2 - 0.5)
-            drop = (camera.altitude - values[0]) * (camera.focal * FINE)
-        else:
-            drop = unseen
-        line, nearer, farther = (drop / (ahead + edge) - camera.top * FINE for edge in (0, -0.5, 0.5))
+        values = unseen if row < 0 else _across(layers[:, row], across * ahead + cols / 2 - 0.5)
+        drop = (camera.altitude - values[0]) * np.float32(camera.focal * FINE)
+        line, nearer, farther = (drop / np.float32(ahead + edge) - camera.top * FINE for edge in (0, -0.5, 0.5))
         colour = values[1:]
-        # Where the surface ends, the last value reaches to its farther edge; where it begins, to its nearer one.
-        ends, begins = np.isnan(line), np.isnan(line_before)
-        upper = np.where(ends, edge_before, line)
-        lower = np.where(begins, nearer, line_before)
-        # fmin and fmax pass over NaN, maximum keeps it: nothing is drawn where neither row is known.
+        lower, upper, near_colour, far_colour = line_before, line, colour_before, colour
+        # Where the surface begins, its first value reaches to its nearer edge; where it ends, the last to its farther one.
+        begins = np.isnan(line_before) & ~np.isnan(line)
+        if begins.any():
+            lower = np.where(begins, np.maximum(nearer, line + 1), lower)
+            near_colour = np.where(begins, colour, near_colour)
+        ends = np.isnan(line) & ~np.isnan(line_before)
+        if ends.any():
+            upper = np.where(ends, edge_before, upper)
+            far_colour = np.where(ends, colour_before, far_colour)
+        # fmin passes over NaN, maximum keeps it: nothing is drawn where neither row is known.
         start = np.fmin(np.maximum(np.rint(upper), 0), lines)
-        stop = np.fmin(horizon, np.fmax(np.rint(lower), start + begins))
+        stop = np.fmin(horizon, np.rint(lower))
         seen = np.flatnonzero(stop > start)
         if seen.size:
-            near_colour = np.where(begins, colour, colour_before) if begins.any() else colour_before
-            far_colour = np.where(ends, colour_before, colour) if ends.any() else colour
             near, far = (lower[seen], near_colour[:, seen]), (upper[seen], far_colour[:, seen])
-            _fill(picture, seen, start[seen].astype(np.intp), stop[seen].astype(np.intp), near, far)
+            _fill(picture, seen, (start[seen].astype(np.intp), stop[seen].astype(np.intp)), near, far)
             horizon[seen] = start[seen]
         line_before, edge_before, colour_before = line, farther, colour
     half = picture.reshape(camera.height, FINE, camera.width, 3).mean(axis=1, dtype=np.float32)
@@ -266,13 +282,12 @@ def _across(row: Floats, position: NDArray[np.float64]) -> Floats:
 def _fill(
     picture: Picture,
     columns: NDArray[np.intp],
-    start: NDArray[np.intp],
-    stop: NDArray[np.intp],
+    lines: tuple[NDArray[np.intp], NDArray[np.intp]],
     near: tuple[Floats, Floats],
     far: tuple[Floats, Floats],
 ) -> None:
-    """Draw vertical strips of lines [start, stop), their (line, colours (3, n)) running from near to far."""
-    length = stop - start
+    """Draw vertical strips, lines [start, stop), whose (line, colours (3, n)) run from near to far."""
+    start, length = lines[0], lines[1] - lines[0]
     total = int(length.sum())
     if total == columns.size:
         picture[start, columns] = far[1].T
@@ -280,5 +295,5 @@ def _fill(
     strip = np.repeat(np.arange(columns.size), length)
     y = np.arange(total) + (start - np.cumsum(length) + length)[strip]
     rise = np.maximum(near[0] - far[0], 1e-6)
-    share = np.clip((near[0][strip] - y - 0.5) / rise[strip], 0, 1)
+    share = np.clip((near[0][strip] - y - 0.5) / rise[strip], 0, 1).astype(np.float32)
     picture[y, columns[strip]] = (near[1][:, strip] + (far[1] - near[1])[:, strip] * share).T

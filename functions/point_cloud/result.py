@@ -12,11 +12,9 @@ from eo.job import Part, Plan, Result
 from eo.ply import header
 from eo.unit_io import ResultIO
 from point_cloud.drape import origin_pixel
-from point_cloud.item import stac_item
-from point_cloud.pictures import oblique, png, preview
+from point_cloud.item import ITEM, OBLIQUE, PLY, PREVIEW, stac_item
+from point_cloud.pictures import above, ground, oblique, png
 from point_cloud.thumbnail import lattice, step
-
-PLY, ITEM, PREVIEW, OBLIQUE = "point_cloud.ply", "point_cloud.json", "preview.png", "oblique.png"
 
 
 def merge(parts: list[Part], io: ResultIO) -> Result:
@@ -33,12 +31,14 @@ def merge(parts: list[Part], io: ResultIO) -> Result:
         raise NothingFound(_why_empty(counts, plan))
     extremes = _joined_extremes(parts)
     bodies = [part.keys["body"] for part in parts if part.sizes["body"]]
-    io.concatenate(PLY, header(counts["points"], coordinates=plan.inputs["coordinates"], comments=comments(plan)), bodies)
-    elevation, rgb = canvas(parts, io)
-    spacing = step(plan) * plan.grid.resolution
-    io.write(PREVIEW, png(preview(elevation, rgb, spacing)))
-    picture, exaggeration = oblique(elevation, rgb, spacing)
-    io.write(OBLIQUE, png(picture))
+    io.concatenate(
+        PLY, header(counts["points"], coordinates=plan.inputs["coordinates"], comments=comments(plan)), bodies
+    )
+    cloud = ground(*canvas(parts, io), step(plan) * plan.grid.resolution)
+    seen_from_above = above(cloud)
+    seen_from_south, exaggeration = oblique(cloud)
+    io.write(PREVIEW, png(seen_from_above))
+    io.write(OBLIQUE, png(seen_from_south))
     summary: dict[str, Any] = {
         "points": counts["points"],
         "bytes": io.sizes[PLY],
@@ -47,10 +47,13 @@ def merge(parts: list[Part], io: ResultIO) -> Result:
         "pixels_masked": counts["masked"],
         "pixels_without_elevation": counts["void"],
         "bounds": {axis: list(extremes[axis]) for axis in ("x", "y", "z")},
+        "offset": list(offset(plan)),
         "vertical_exaggeration_of_oblique_view": exaggeration,
+        "attributions": attributions(plan),
         "notes": [*plan.notes, *_notes(counts, plan)],
     }
-    item = stac_item(plan, summary, sizes=io.sizes, digests=io.digests)
+    shapes = {PREVIEW: seen_from_above.shape[:2], OBLIQUE: seen_from_south.shape[:2]}
+    item = stac_item(plan, summary, sizes=io.sizes, digests=io.digests, shapes=shapes)
     io.write(ITEM, (json.dumps(item, indent=2) + "\n").encode())
     return Result(files=dict(io.digests), summary=summary)
 
@@ -63,34 +66,38 @@ def align_counts(io: ResultIO) -> dict[str, int]:
     return {name: counts[name] for name in ("inside", "empty", "masked", "void", "valid")}
 
 
+def offset(plan: Plan) -> tuple[float, float, float]:
+    """What has to be added to the file's x, y and z, in metres of the CRS."""
+    if plan.inputs["coordinates"] == "absolute":
+        return 0.0, 0.0, 0.0
+    col, row = origin_pixel(plan)
+    return plan.grid.x(col + 0.5), plan.grid.y(row + 0.5), 0.0
+
+
 def comments(plan: Plan) -> list[tuple[str, str]]:
     """All that is needed to put the points where they belong and to say where they come from."""
-    col, row = origin_pixel(plan)
-    local = plan.inputs["coordinates"] == "local"
-    x, y = (plan.grid.x(col + 0.5), plan.grid.y(row + 0.5)) if local else (0.0, 0.0)
     lines = [
         ("generator", f"{plan.software}, process {plan.process} {plan.version}"),
         ("crs", plan.grid.crs),
         ("vertical", plan.vertical_crs or "unknown"),
         ("units", "metre"),
-        ("offset_x", number(x)),
-        ("offset_y", number(y)),
-        ("offset_z", "0"),
+        *((f"offset_{axis}", number(value)) for axis, value in zip("xyz", offset(plan), strict=True)),
         ("resolution", str(plan.grid.resolution)),
         ("sampled_fraction", number(plan.inputs["sampled_fraction"])),
         ("colour", f"linear, reflectance 0 to {number(plan.inputs['max_reflectance'])} as 0 to 255"),
+        *(("scene", f"{scene.id} {scene.datetime} baseline {scene.baseline or 'unknown'}") for scene in plan.scenes),
+        ("dem", plan.elevation_name or "none"),
+        *((text.partition(" ")[0], text.partition(" ")[2]) for text in attributions(plan)),
     ]
-    lines += [("scene", f"{scene.id} {scene.datetime} baseline {scene.baseline or 'unknown'}") for scene in plan.scenes]
-    lines.append(("dem", ascii_only(plan.elevation_name or "none")))
-    lines += [("attribution", text) for text in attributions(plan)]
-    return lines
+    return [(key, plain(text)) for key, text in lines]
 
 
 def attributions(plan: Plan) -> list[str]:
-    """The notices that the data's licences ask for."""
+    """The notices that the data's licences ask for: "contains ..." for Sentinel data, "produced ..." for its DEM."""
     years = sorted({scene.year for scene in plan.scenes})
     lines = [f"contains modified Copernicus Sentinel data {', '.join(map(str, years))}"]
     if plan.inputs["dem"] != "local":
+        # Both other sources serve Copernicus GLO-30.
         lines.append(
             "produced using Copernicus WorldDEM-30 (c) DLR e.V. 2010-2014 and (c) Airbus Defence and Space GmbH "
             "2014-2018 provided under COPERNICUS by the European Union and ESA; all rights reserved"
@@ -103,9 +110,13 @@ def number(value: float) -> str:
     return repr(int(value)) if float(value).is_integer() else repr(float(value))
 
 
-def ascii_only(text: str) -> str:
-    """A file's name as a header line can hold it."""
-    return text.encode("ascii", "replace").decode("ascii")
+LINE = 900
+"""Characters of a comment's text, at most: readers hold lines in 1024 bytes (eo.ply.MAX_LINE)."""
+
+
+def plain(text: str) -> str:
+    """A name from a catalogue or a disk as a header line can hold it: printable ASCII, not too long, not empty."""
+    return "".join(char if char.isascii() and char.isprintable() else "?" for char in text)[:LINE] or "?"
 
 
 def canvas(parts: list[Part], io: ResultIO) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -132,34 +143,46 @@ def _joined_extremes(parts: list[Part]) -> dict[str, tuple[float, float]]:
 
 def _notes(counts: Counter[str], plan: Plan) -> list[str]:
     """What became of the pixels that are not in the result."""
-    inside = max(counts["inside"], 1)
     reasons = {
-        "empty": "lie where no scene has data",
-        "masked": "are clouds, shadows or defective pixels",
-        "void": f"have no elevation in {plan.elevation_name}",
+        "empty": "no scene has data",
+        "masked": "there are clouds, shadows or defects",
+        "void": f"{plan.elevation_name} has no elevation",
     }
     return [
-        f"{counts[name]:,} pixels ({100 * counts[name] / inside:.2f} %) {reason}"
+        f"left out {_pixels(counts[name])} ({_share(counts[name] / max(counts['inside'], 1))}) where {reason}"
         for name, reason in reasons.items()
         if counts[name]
     ]
 
 
+def _pixels(count: int) -> str:
+    return f"{count:,} pixel{'' if count == 1 else 's'}"
+
+
+def _share(share: float) -> str:
+    return "less than 0.01 %" if share < 1e-4 else f"{100 * share:.2f} %"
+
+
 def _why_empty(counts: Counter[str], plan: Plan) -> str:
     """Say which of the reasons left nothing, and what helps against it."""
+    box = f"bbox {plan.bbox}"
+    if not counts["inside"]:
+        return f"no pixel has its centre in {box}: pixels are {plan.grid.resolution} m wide, choose a larger bbox"
     if counts["void"] and counts["void"] == counts["valid"]:
         return (
-            f"{plan.elevation_name} has no elevation at any of the {counts['void']:,} pixels with data: "
+            f"{plan.elevation_name} has no elevation at any of the {_pixels(counts['void'])} with data in {box}: "
             "choose another dem, or check that it covers the bbox"
         )
     if not counts["valid"] and counts["masked"]:
         return (
-            f"all {counts['masked']:,} pixels with data are clouds, shadows or defective: "
+            f"clouds, shadows or defects cover all {_pixels(counts['masked'])} with data in {box}: "
             "lower max_cloud_cover, choose other dates, or turn mask_clouds off"
         )
     if not counts["valid"]:
-        return f"no scene has data in bbox {plan.bbox} ({counts['inside']:,} pixels): choose other dates or another bbox"
+        return (
+            f"no scene has data at any of the {_pixels(counts['inside'])} in {box}: choose other dates or another bbox"
+        )
     return (
-        f"sampled_fraction {plan.inputs['sampled_fraction']} keeps none of the {counts['valid']:,} valid pixels: raise it, "
-        "or choose a larger bbox"
+        f"sampled_fraction {plan.inputs['sampled_fraction']:g} keeps none of the {_pixels(counts['known'])} in {box} that "
+        "could be points: raise it, or choose a larger bbox"
     )

@@ -1,6 +1,7 @@
 """The small picture that every part carries: pixels on a coarse lattice of absolute columns and rows.
 
-Anchored like everything else, so the picture of the whole does not show where it was cut.
+Anchored like everything else, so the picture of the whole does not show where it was cut. It takes every valid pixel of
+the lattice, whatever `sampled_fraction` keeps as points.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ from eo.grid import Window
 from eo.job import Plan
 
 EDGE = 2000
-"""Lattice points along the longer side of the job, at most. Pictures are drawn at half of it."""
+"""Lattice points along the longer side of the job, at most. Pictures are drawn from means over 2 x 2 of them."""
 
 
 def step(plan: Plan) -> int:
@@ -30,4 +31,6 @@ def thumbnail(values: NDArray[Any], window: Window, plan: Plan) -> NDArray[Any]:
     """The values at the lattice points of a window."""
     every = step(plan)
     first = lattice(window, every)
-    return np.ascontiguousarray(values[first.row * every - window.row :: every, first.col * every - window.col :: every])
+    return np.ascontiguousarray(
+        values[first.row * every - window.row :: every, first.col * every - window.col :: every]
+    )

@@ -1,0 +1,180 @@
+"""Killed, stopped, doubled: the same command goes on, and the result is that of an undisturbed run."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from command import Machine, Place, after, eventually, finished, group, kill_group
+
+LINES = ("fetch: ", "align: ", "drape: ")
+STOPPED = "eo-shards: stopped; the same command goes on where it was\n"
+
+
+def _killed_again_and_again(machine: Machine, order: list[str], random_: random.Random, kills: int) -> None:
+    """Kill the whole group somewhere within a run, some times, then let the command end."""
+    for _ in range(kills):
+        with machine.started("run", *order) as process:
+            # Wait for a stage, or for none (imports, planning), then for a moment.
+            word = random_.choice(("", *LINES))
+            if word:
+                after(process, [word])
+            time.sleep(random_.uniform(0, 0.4) if word else random_.uniform(0, 1.5))
+            kill_group(process.pid)
+    last = machine.run("run", *order)
+    assert last.code == 0, last.err
+
+
+class TestKilled:
+    @pytest.mark.parametrize("seed", range(2))
+    def test_the_result_is_that_of_an_undisturbed_run(
+        self, place: Place, machine: Machine, undisturbed: dict[str, bytes], seed: int
+    ) -> None:
+        _killed_again_and_again(machine, machine.order(place), random.Random(seed), kills=4)
+        assert machine.files() == undisturbed
+
+    @pytest.mark.chaos
+    @pytest.mark.parametrize("seed", range(100, 130))
+    def test_the_result_is_that_of_an_undisturbed_run_wherever_it_is_killed(
+        self, place: Place, machine: Machine, undisturbed: dict[str, bytes], seed: int
+    ) -> None:
+        _killed_again_and_again(machine, machine.order(place), random.Random(seed), kills=6)
+        assert machine.files() == undisturbed
+
+    def test_finished_parts_are_not_made_again(self, place: Place, machine: Machine) -> None:
+        with machine.started("run", *machine.order(place)) as process:
+            after(process, ["align: 0"])
+            kill_group(process.pid)
+        assert "stopped" in machine.run("jobs").out
+        fetched = {path: path.stat().st_mtime_ns for path in (machine.home / "scratch").glob("*/parts/fetch/*.json")}
+        assert fetched
+        run = machine.run("run", *machine.order(place, "--keep-cube"))
+        assert "fetch: 0 of" not in run.err
+        assert {path: path.stat().st_mtime_ns for path in fetched} == fetched
+
+    def test_no_process_outlives_its_parent(self, place: Place, machine: Machine) -> None:
+        with machine.started("run", *machine.order(place)) as process:
+            after(process, LINES)
+            assert eventually(lambda: len(group(process.pid)) >= 3)
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            assert eventually(lambda: not group(process.pid)), group(process.pid)
+
+    def test_a_worker_that_is_killed_is_replaced(
+        self, place: Place, machine: Machine, undisturbed: dict[str, bytes]
+    ) -> None:
+        with machine.started("run", *machine.order(place)) as process:
+            killed = 0
+            while process.poll() is None and killed < 3:
+                for worker in _workers(process.pid):
+                    try:
+                        worker.kill()
+                        killed += 1
+                    except psutil.NoSuchProcess:
+                        continue
+                time.sleep(0.3)
+            ended = finished(process)
+        assert killed
+        assert ended.code == 0, ended.err
+        assert machine.files() == undisturbed
+
+    def test_workers_that_are_always_killed_are_named(self, place: Place, machine: Machine) -> None:
+        with machine.started("run", *machine.order(place)) as process:
+            while process.poll() is None:
+                for worker in _workers(process.pid):
+                    try:
+                        worker.kill()
+                    except psutil.NoSuchProcess:
+                        continue
+            ended = finished(process)
+        assert ended.code == 9
+        assert ended.complaint.startswith("WorkerLost: workers were killed 3 times over unit ")
+        assert "EO_SHARDS_WORKERS" in ended.complaint
+        assert not machine.out.exists()
+
+
+def _workers(parent: int) -> list[psutil.Process]:
+    """Children of the command's fork server, which is a child of the command."""
+    try:
+        servers = [child for child in psutil.Process(parent).children() if "forkserver" in " ".join(child.cmdline())]
+        return [worker for server in servers for worker in server.children()]
+    except psutil.Error:
+        return []
+
+
+class TestStopped:
+    @pytest.mark.parametrize("moment", ["", "fetch: ", "drape: "])
+    def test_ctrl_c(
+        self, place: Place, machine: Machine, undisturbed: dict[str, bytes], moment: str
+    ) -> None:
+        with machine.started("run", *machine.order(place)) as process:
+            if moment:
+                after(process, [moment])
+            else:
+                time.sleep(1)
+            kill_group(process.pid, signal.SIGINT)
+            ended = finished(process, timeout=10)
+            assert eventually(lambda: not group(process.pid))
+        assert ended.code == 130
+        assert ended.err.endswith(STOPPED)
+        assert "Traceback" not in ended.err
+        assert ended.err.count("\n") < 10
+        assert not machine.out.exists()
+        assert "  stopped     point-cloud" in machine.run("jobs").out
+        job = machine.run("jobs").out.split()[0]
+        assert machine.run("resume", job).code == 0
+        assert machine.files() == undisturbed
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+    def test_termination_of_the_command_alone(self, place: Place, machine: Machine, number: int) -> None:
+        with machine.started("run", *machine.order(place)) as process:
+            after(process, ["fetch: "])
+            os.kill(process.pid, number)
+            ended = finished(process, timeout=10)
+            assert eventually(lambda: not group(process.pid))
+        assert (ended.code, ended.complaint) == (130, STOPPED.removeprefix("eo-shards: ").strip())
+        assert "stopped by the user" in machine.run("jobs").out
+
+    def test_nohup_is_heeded(self, place: Place, machine: Machine) -> None:
+        with machine.started("run", *machine.order(place)) as process:
+            pass
+        command = f"trap '' HUP; exec {process.args[0]} run {' '.join(machine.order(place))}"
+        ignoring = subprocess.Popen(
+            ["bash", "-c", command], env=machine.variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        after(ignoring, LINES)
+        ignoring.send_signal(signal.SIGHUP)
+        assert finished(ignoring).code == 0
+
+
+class TestTwoAtOnce:
+    def test_one_works_and_the_other_says_so(self, place: Place, machine: Machine) -> None:
+        with machine.started("run", *machine.order(place)) as one:
+            after(one, LINES)
+            other = machine.run("run", *machine.order(place))
+            assert other.code == 10
+            assert other.complaint.startswith(f"JobBusy: process {one.pid} is working on this job")
+            assert "  running   " in machine.run("jobs").out
+            assert machine.run("clean").out == ""
+            assert finished(one).code == 0
+
+    def test_started_in_the_same_moment(self, place: Place, machine: Machine) -> None:
+        with machine.started("run", *machine.order(place)) as one, machine.started("run", *machine.order(place)) as two:
+            codes = sorted(finished(process).code for process in (one, two))
+        assert codes in ([0, 10], [0, 0])  # the second may come when all is done
+        assert len(list(machine.out.iterdir())) == 4
+
+    def test_other_orders_do_not_mind(self, place: Place, machine: Machine, tmp_path: Path) -> None:
+        elsewhere = machine.order(place, out=tmp_path / "elsewhere")
+        finer = machine.order(place, "--sampled-fraction", "0.5", out=tmp_path / "finer")
+        with machine.started("run", *machine.order(place)) as one, machine.started("run", *elsewhere) as two:
+            with machine.started("run", *finer) as three:
+                assert [finished(process).code for process in (one, two, three)] == [0, 0, 0]
+        plys = [(folder / "point_cloud.ply").read_bytes() for folder in (machine.out, tmp_path / "elsewhere")]
+        assert plys[0] == plys[1]
+        assert machine.run("jobs").out.count("successful") == 3
