@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import body, job, peer, table
+from bench import body, job, peer, table, users
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,7 @@ GROUPS: dict[str, Callable[[], list[table.Row]]] = {
     "memory": job.memory_rows,
     "peer": peer.rows,
     "growth": job.growth_rows,
+    "plan": users.rows,
 }
 RESULTS = Path(__file__).with_name("results.json")
 

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from bench.data import scene
+from bench.table import Row
 from eo.grid import Window
 from eo.job import Unit
 from eo.ply import encode
@@ -19,14 +22,12 @@ from plan.planner import make_plan
 from point_cloud.drape import drape
 from registry import process
 
-from bench.data import scene
-from bench.table import Row
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from eo.job import Plan
     from numpy.typing import NDArray
+
+    from eo.job import Plan
 
 EDGE = 2048
 REPEATS = 7

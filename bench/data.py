@@ -19,9 +19,15 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
     from scenes.rasters import Format
 
+    Floats = NDArray[np.float64]
+
 Kind = Literal["jp2", "cog"]
+Box = tuple[float, float, float, float]
 
 EPSG, TILE = 32632, "32TNS"
 CENTRE_X, TOP_Y = 500_000, 5_180_020
@@ -41,7 +47,7 @@ class BenchScene:
     bands: tuple[Path, ...]
     """The three bands."""
     scl: Path
-    bbox: tuple[float, float, float, float]
+    bbox: Box
 
     @property
     def pixels(self) -> int:
@@ -120,14 +126,15 @@ def _make(place: Path, size: int, resolution: int, kind: Kind) -> None:
 
 def boxes(left: float, top: float, extent: float, resolution: float) -> tuple[Box, Box]:
     """(the lon/lat box around a square of the map, the largest one inside it less MARGIN_PIXELS)."""
-    import numpy as np  # noqa: PLC0415
-    from pyproj import Transformer  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415 - see above
+    from pyproj import Transformer  # noqa: PLC0415 - see above
 
     along = np.linspace(0, extent, 513)
     to_lonlat = Transformer.from_crs(EPSG, 4326, always_xy=True)
 
-    def edge(x: object, y: object) -> tuple[np.ndarray, np.ndarray]:
-        lon, lat = to_lonlat.transform(*np.broadcast_arrays(x, y))
+    def edge(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+        across, up = np.broadcast_arrays(x, y)
+        lon, lat = to_lonlat.transform(across, up)
         return lon, lat
 
     west, east = edge(left, top - along)[0], edge(left + extent, top - along)[0]
@@ -137,6 +144,3 @@ def boxes(left: float, top: float, extent: float, resolution: float) -> tuple[Bo
     lon_step = lat_step / np.cos(np.radians(north.max()))
     inner = (west.max() + lon_step, south.max() + lat_step, east.min() - lon_step, north.min() - lat_step)
     return outer, tuple(float(round(edge, 7)) for edge in inner)  # type: ignore[return-value]
-
-
-Box = tuple[float, float, float, float]

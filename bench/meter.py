@@ -27,7 +27,7 @@ PYTHON = sys.executable
 COMMAND = str(Path(sys.executable).with_name("eo-shards"))
 
 PR_SET_CHILD_SUBREAPER = 36
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Spent:
         return max(self.process_rss.values(), default=0)
 
 
-class BenchmarkCrashed(Exception):  # noqa: N818
+class BenchmarkCrashed(Exception):
     """A measured command failed; its output is the message."""
 
 

@@ -33,7 +33,7 @@ def main() -> None:
 
     workers = int(sys.argv[1])
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload(list(PRELOADED))
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         # Long enough for every worker to be started for one of them.
         list(pool.map(work, [0.5] * workers))

@@ -71,7 +71,7 @@ class Ended:
         """The one line that a failure prints, after the lines of progress."""
         lines = [line for line in self.err.splitlines() if line.startswith("eo-shards: ")]
         assert len(lines) == 1, self.err
-        assert "Traceback" not in self.out + self.err
+        assert "Traceback" not in self.out + self.err, self.err
         assert self.err.splitlines()[-1] == lines[0], self.err
         return lines[0].removeprefix("eo-shards: ")
 

@@ -31,7 +31,9 @@ def _checked(argv: Sequence[str] | None) -> int:
     from cli.commands import command  # noqa: PLC0415
     from eo.errors import EoShardsError  # noqa: PLC0415
     from eo.settings import Settings  # noqa: PLC0415
+    from eo.workers import quiet  # noqa: PLC0415
 
+    quiet()
     settings: Settings | None = None
     try:
         run = command(argv)

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import Transformer
+from pyproj import Transformer, datadir
 from pyproj.exceptions import ProjError
 
 from eo.errors import InvalidInput
@@ -14,7 +14,11 @@ from eo.grid import TargetGrid, Window
 ELLIPSOIDAL = "EPSG:4979"
 """WGS 84 in three dimensions: what the header names as vertical CRS of ellipsoidal heights."""
 GRIDS = "us_nga_egm08_25.tif"
-"""The grid as PROJ-data publishes it (2.5 minutes, 80 MB). PROJ finds it in PROJ_DATA or its user folder."""
+"""The grid as PROJ-data publishes it (2.5 minutes, 80 MB).
+
+PROJ finds it in its user folder, which PROJ_USER_WRITABLE_DIRECTORY moves. PROJ_DATA will not do: pyproj looks into the
+data folder that it brings along instead, and GDAL would miss its own there.
+"""
 
 
 @lru_cache(maxsize=1)
@@ -28,8 +32,9 @@ def _shift() -> Transformer:
         )
     except ProjError:
         raise InvalidInput(
-            f"vertical ellipsoidal needs the geoid grid {GRIDS}, which PROJ does not find: download it from PROJ-data "
-            "(cdn.proj.org), put its folder into the environment variable PROJ_DATA, or choose vertical orthometric"
+            f"vertical ellipsoidal needs the geoid grid {GRIDS}, which is not in PROJ's folder {datadir.get_user_data_dir()}: "
+            f"fetch it (80 MB) by `pyproj sync --file {GRIDS.partition('.')[0]}`, set PROJ_USER_WRITABLE_DIRECTORY to the "
+            "folder where it is, or choose vertical orthometric"
         ) from None
 
 

@@ -106,6 +106,13 @@ class CubeInputs(BaseModel):
             raise ValueError("source local and catalog FOLDER belong together: give both or neither")
         return self
 
+    @model_validator(mode="after")
+    def _the_source_has_the_collection(self) -> "CubeInputs":
+        if self.source == "earth-search" and self.collection == "sentinel-2-l1c":
+            # It lists L1C, but its assets lie in a bucket where the reader pays.
+            raise ValueError("source earth-search has no free sentinel-2-l1c: choose source cdse, or sentinel-2-l2a")
+        return self
+
 
 class ElevationInputs(BaseModel):
     """Which elevation."""

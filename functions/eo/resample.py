@@ -50,7 +50,8 @@ def bilinear_float(values: NDArray[np.float32], u: Doubles, v: Doubles) -> NDArr
     on = on_u & on_v
     if not on.all():
         result[~on] = np.nan
-    return result.astype(np.float32)
+    rounded: NDArray[np.float32] = result.astype(np.float32)
+    return rounded
 
 
 def bilinear_dn(dn: NDArray[np.uint16], u: Doubles, v: Doubles) -> NDArray[np.uint16]:

@@ -74,7 +74,7 @@ def explained(where: Path) -> Iterator[None]:
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         if error.errno in SPACE_ERRORS:
-            folder = existing(where)
+            folder = existing(where.resolve())
             free = shutil.disk_usage(folder).free
             raise TooLarge(
                 f"no room to write {where.name} in {folder}: {reason}, {free / 1e6:,.0f} MB free; free some space and run "

@@ -5,18 +5,21 @@ the parent. `concurrent.futures` is not used, because there one killed worker ta
 interrupt waits for them.
 """
 
+import logging
 import multiprocessing
 import os
 import pickle
 import resource
 import signal
+import sys
 import threading
 import traceback
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.process import BaseProcess
@@ -137,16 +140,28 @@ class Workers:
 
 @contextmanager
 def _shielded() -> Iterator[None]:
-    """Keep Ctrl-C from the processes that start within: they inherit the mask, and the parent ends them itself."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Start processes undisturbed, and keep the signals from them for good: they inherit the mask.
+
+    The parent ends them when it is told to end.
+    """
+    resource_tracker.ensure_running()  # where it is not running, what starts below starts it, and that ends the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def quiet() -> None:
+    """Keep what libraries log and warn of from the terminal: what matters is raised, and nobody has redacted the rest."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
 def _serve(connection: Connection, memory: int) -> None:
     """Do calls until there are no more."""
+    quiet()
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (memory if hard == resource.RLIM_INFINITY else min(memory, hard), hard))
     # No process is started from here. Locks that libraries make (numcodecs at its first chunk) are then without a name

@@ -1,5 +1,6 @@
 """What a job will take, and whether that is too much. Refuses before anything runs, with value, limit and remedy."""
 
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +50,16 @@ def shard_memory(edge: int, stages: Sequence[Stage]) -> int:
     )
 
 
+def most_points(pixels: int, fraction: float, window: Window) -> int:
+    """Points that a job can make at most: pixels by area, right to a row and a column, and what sampling may keep.
+
+    Sampling keeps the fraction to within the larger of 0.1 % and half the perimeter in pixels, on any window.
+    """
+    half_perimeter = window.width + window.height
+    pixels += half_perimeter
+    return math.ceil(min(pixels, pixels * fraction + max(0.001 * pixels * fraction, half_perimeter)))
+
+
 def predict(
     *,
     pixels: int,
@@ -60,13 +71,14 @@ def predict(
     shards: Sequence[Window],
     requests: int,
     bytes_in: int,
+    block_memory: int = 0,
 ) -> Prediction:
-    """Add up what the units will take."""
+    """Add up what the units will take. `block_memory` is what a block of elevation holds, in bytes."""
     itemsize = {"uint8": 0.1, "uint16": 2, "float32": 4}
     blocks = [unit.window.pixels for stage in stages if stage.over == "blocks" for unit in units[stage.name]]
     # A block is read cell by cell, so its memory is bounded by four million pixels however large the file is.
     memory = max(
-        WORKER_BASE + min(max(blocks, default=0), 1 << 22) * BYTES_PER_BLOCK_PIXEL,
+        WORKER_BASE + max(min(max(blocks, default=0), 1 << 22) * BYTES_PER_BLOCK_PIXEL, block_memory),
         max((shard_memory(max(s.width, s.height), stages) for s in shards), default=0),
     )
     seconds = sum(

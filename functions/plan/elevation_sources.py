@@ -6,12 +6,21 @@ from dataclasses import dataclass, field
 from eo.errors import NothingFound
 from eo.grid import TargetGrid, Window
 from eo.job import ArraySpec, ElevationSource, Unit
+from eo.sources import elevation
 from eo.sources.lattice import Lattice
 from plan.cells import extent, touched
 from plan.scene_sources import needed
 
 SUBCHUNK = 1024
 """Largest chunk edge in the cube. Stores keep megabytes together; a shard needs a corner of that."""
+
+
+COG_POSTS = 1 << 20
+"""Posts of a tile of a GLO-30 file."""
+BYTES_PER_POST = 12
+"""Posts as read, as float32 and compressed, while they are written (measured: test_budget)."""
+BYTES_PER_STORED_POST = 8
+"""A chunk of a foreign Zarr store, which comes whole: compressed and decoded."""
 
 
 @dataclass
@@ -21,19 +30,28 @@ class Sheets:
     sources: dict[str, ElevationSource] = field(default_factory=dict)
     arrays: list[ArraySpec] = field(default_factory=list)
     units: list[Unit] = field(default_factory=list)
+    requests: int = 0
     bytes_in: int = 0
+    memory: int = 0
+    """Most bytes that a block holds."""
+    withheld: list[str] = field(default_factory=list)
+    """Tiles of land that the job touches and the source does not give."""
 
 
 def sheets(lattices: Sequence[Lattice], *, grid: TargetGrid, shards: Sequence[Window], centre_lon: float) -> Sheets:
-    """Plan the elevation part of the fetch stage. Raises NothingFound where no lattice meets the job."""
+    """Plan the elevation part of the fetch stage. Raises NothingFound where no lattice meets the job.
+
+    Cells, which the source keeps together, can have millions of posts, so a block is what is needed of one.
+    """
     result = Sheets()
     for number, lattice in enumerate(lattices):
         windows = needed(grid, shards, lattice.grid, centre_lon)
         if not windows:
             continue
         size = (lattice.grid.height, lattice.grid.width)
-        cells = touched(windows, lattice.cell)
-        part = extent(cells, lattice.cell, size)
+        chunks = (divisor(lattice.cell[0]), divisor(lattice.cell[1]))
+        pieces = touched(windows, chunks)
+        part = extent(pieces, chunks, size)
         name = f"dem/{number}"
         result.sources[name] = ElevationSource(
             adapter=lattice.adapter,
@@ -44,7 +62,6 @@ def sheets(lattices: Sequence[Lattice], *, grid: TargetGrid, shards: Sequence[Wi
             variable=lattice.variable,
             flags=dict(lattice.flags),
         )
-        chunks = (divisor(lattice.cell[0]), divisor(lattice.cell[1]))
         result.arrays.append(
             ArraySpec(
                 name=name,
@@ -54,10 +71,11 @@ def sheets(lattices: Sequence[Lattice], *, grid: TargetGrid, shards: Sequence[Wi
                 fill="NaN",
             )
         )
-        for cell in sorted(cells):
-            window = extent({cell}, lattice.cell, size).shifted(-part.col, -part.row)
+        for own in by_cell(pieces, chunks, lattice.cell):
+            here = extent(own, chunks, size)
+            window = here.shifted(-part.col, -part.row)
             result.units.append(Unit(id=f"dem{number}.r{window.row:06d}c{window.col:06d}", window=window, array=name))
-            result.bytes_in += 4 * window.pixels
+            _add_cost(result, lattice, here)
     if not result.units:
         places = "; ".join(str(tuple(round(edge, 4) for edge in lattice.grid.bounds)) for lattice in lattices)
         raise NothingFound(
@@ -66,6 +84,27 @@ def sheets(lattices: Sequence[Lattice], *, grid: TargetGrid, shards: Sequence[Wi
             else "the DEM has nothing there; choose another dem or bbox"
         )
     return result
+
+
+def by_cell(pieces: set[tuple[int, int]], chunks: tuple[int, int], cell: tuple[int, int]) -> list[set[tuple[int, int]]]:
+    """Chunks in groups that lie in one cell."""
+    groups: dict[tuple[int, int], set[tuple[int, int]]] = {}
+    for row, col in sorted(pieces):
+        groups.setdefault((row * chunks[0] // cell[0], col * chunks[1] // cell[1]), set()).add((row, col))
+    return [members for _, members in sorted(groups.items())]
+
+
+def _add_cost(result: Sheets, lattice: Lattice, window: Window) -> None:
+    """Add what reading a window of a lattice takes."""
+    stored = lattice.cell[0] * lattice.cell[1] if lattice.variable else 0
+    result.memory = max(result.memory, stored * BYTES_PER_STORED_POST + window.pixels * BYTES_PER_POST)
+    kind = elevation.kind(lattice, window)
+    if kind == "void":
+        result.withheld.append(elevation.tile(lattice, window))
+    if lattice.adapter in elevation.REMOTE and kind == "there":
+        # The metadata of a file or an array, then what it says; tiles of a COG are some million posts each.
+        result.requests += 2 if lattice.variable else 1 + -(-window.pixels // COG_POSTS)
+        result.bytes_in += 4 * max(stored, window.pixels)
 
 
 def divisor(edge: int) -> int:

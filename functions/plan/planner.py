@@ -1,6 +1,7 @@
 """From validated inputs to a plan and its units."""
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,14 +101,15 @@ def make_plan(
     pixels = pixels_inside(grid, inputs.bbox)
     predicted = budget.predict(
         pixels=pixels,
-        points=int(pixels * (1 - uncovered) * sampled),
+        points=budget.most_points(math.ceil(pixels * (1 - uncovered)), sampled, grid.window),
         bytes_per_point=process.bytes_per_point(inputs),
         arrays=[*images.arrays, *heights.arrays, *arrays],
         units=units,
         stages=stages,
         shards=windows,
-        requests=images.requests + len(heights.units) + traffic.requests,
+        requests=images.requests + heights.requests + traffic.requests,
         bytes_in=images.bytes_in + heights.bytes_in,
+        block_memory=heights.memory,
     )
     budget.check(predicted, memory=memory, max_points=getattr(inputs, "max_points", None))
     plan = Plan(
@@ -131,7 +133,10 @@ def make_plan(
         targets=targets,
         stages=tuple(stages),
         predicted=predicted,
-        notes=tuple(notes(inputs, scenes, uncovered, grid)),
+        notes=(
+            *notes(inputs, scenes, uncovered, grid),
+            *(f"{name} is withheld: no points there" for name in heights.withheld),
+        ),
     )
     return Planned(plan, units, traffic)
 

@@ -13,7 +13,7 @@ from eo.radiometry import stretch_lut
 from eo.sampling import keep
 from eo.unit_io import UnitIO
 from point_cloud.process import BANDS
-from point_cloud.thumbnail import thumbnail
+from point_cloud.thumbnail import packed, thumbnail
 
 
 def drape(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the stage before has no reduce
@@ -27,9 +27,8 @@ def drape(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
     stretches = [stretch_lut(plan.radiometry[band], inputs["max_reflectance"]) for band in BANDS]
     colours = list(zip(stretches, bands, strict=True))
     io.put("body", _vertices(kept, height, colours, plan, window))
-    picture = [thumbnail(np.where(known, height, np.nan), window, plan)]
-    picture += [lut[thumbnail(dn, window, plan)].astype(np.float32) for lut, dn in colours]
-    io.put("thumbnail", [layer.tobytes() for layer in picture])
+    small = np.where(thumbnail(known, window, plan), thumbnail(height, window, plan), np.nan)
+    io.put("thumbnail", [packed(small, [lut[thumbnail(dn, window, plan)] for lut, dn in colours]).tobytes()])
     return Part(
         unit=unit.id,
         keys=io.left.keys,

@@ -14,7 +14,7 @@ from eo.unit_io import ResultIO
 from point_cloud.drape import origin_pixel
 from point_cloud.item import ITEM, OBLIQUE, PLY, PREVIEW, stac_item
 from point_cloud.pictures import above, ground, oblique, png
-from point_cloud.thumbnail import lattice, step
+from point_cloud.thumbnail import PIXEL, lattice, step
 
 
 def merge(parts: list[Part], io: ResultIO) -> Result:
@@ -123,13 +123,14 @@ def canvas(parts: list[Part], io: ResultIO) -> tuple[NDArray[np.float32], NDArra
     """(elevation (rows, columns) with NaN, colours (3, rows, columns) 0-255) of the whole job on the coarse lattice."""
     every = step(io.plan)
     whole = lattice(io.plan.grid.window, every)
-    layers = np.full((4, *whole.shape), np.nan, np.float32)
+    pixels = np.zeros(whole.shape, PIXEL)
+    pixels["z"] = np.nan
     for part, unit in zip(parts, io.units(io.plan.stages[-1].name), strict=True):
         window = lattice(unit.window, every)
         if window.width > 0 and window.height > 0:
-            values = np.frombuffer(io.read(part.keys["thumbnail"]), np.float32).reshape(4, *window.shape)
-            layers[(slice(None), *window.slices(whole))] = values
-    return layers[0], layers[1:]
+            pixels[window.slices(whole)] = np.frombuffer(io.read(part.keys["thumbnail"]), PIXEL).reshape(window.shape)
+    colours = np.stack([pixels[name] for name in ("red", "green", "blue")])
+    return np.ascontiguousarray(pixels["z"]), colours.astype(np.float32)
 
 
 def _joined_extremes(parts: list[Part]) -> dict[str, tuple[float, float]]:

@@ -27,6 +27,18 @@ def lattice(window: Window, every: int) -> Window:
     return Window(col, row, -(-window.col_end // every) - col, -(-window.row_end // every) - row)
 
 
+PIXEL = np.dtype([("z", "<f4"), ("red", "u1"), ("green", "u1"), ("blue", "u1")])
+"""One lattice point as parts keep it: metres (NaN where there is no point) and colour."""
+
+
+def packed(elevation: NDArray[np.float32], rgb: list[NDArray[np.uint8]]) -> NDArray[np.void]:
+    """Elevation and colours of the same shape as lattice points of `PIXEL`."""
+    pixels = np.empty(elevation.shape, PIXEL)
+    for name, layer in zip(PIXEL.names or (), (elevation, *rgb), strict=True):
+        pixels[name] = layer
+    return pixels
+
+
 def thumbnail(values: NDArray[Any], window: Window, plan: Plan) -> NDArray[Any]:
     """The values at the lattice points of a window."""
     every = step(plan)

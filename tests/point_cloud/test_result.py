@@ -19,6 +19,7 @@ from eo.records import part_key, write_units
 from eo.store import FolderStore
 from eo.unit_io import ResultIO
 from point_cloud.result import attributions, comments, merge
+from point_cloud.thumbnail import PIXEL
 
 WINDOW = Window(1000, -2000, 8, 6)
 UNITS = [
@@ -85,7 +86,7 @@ def merged(
             part_key(made.job, "align", unit.id), [Part(unit=unit.id, counts=aligned).model_dump_json().encode()]
         )
         body = points(unit.window).tobytes()
-        thumbnail = np.full((4, *unit.window.shape), 100, np.float32)
+        thumbnail = np.full(unit.window.shape, 100, PIXEL)
         keys = {role: f"scratch/job/parts/drape/{unit.id}.{role}" for role in ("body", "thumbnail")}
         store.write(keys["body"], [body])
         store.write(keys["thumbnail"], [thumbnail.tobytes()])

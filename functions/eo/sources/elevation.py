@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,3 +56,13 @@ def read(source: "ElevationSource", window: Window, *, settings: "Settings", tra
         with connect("cop-dem-glo-30", settings, traffic) as remote:
             return glo30.read(remote, source.href, flags, window)
     return local_dem.read(source.href, source.variable, flags, ascending=source.ascending, window=window)
+
+
+def kind(lattice: Lattice, window: Window) -> Literal["there", "sea", "void"]:
+    """Whether a source has posts in a window of one of its cells: in sea they are 0 m, voids are withheld land."""
+    return glo30.kind(lattice.flags, window) if lattice.adapter == glo30.ADAPTER else "there"
+
+
+def tile(lattice: Lattice, window: Window) -> str:
+    """What the source calls the cell in which a window lies."""
+    return glo30.tile(lattice.flags, window) if lattice.adapter == glo30.ADAPTER else lattice.href

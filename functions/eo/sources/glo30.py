@@ -5,8 +5,9 @@ Towards the poles posts grow sparser along the parallels, in bands of latitude; 
 Source: Copernicus DEM Product Handbook, "Pixel spacing", and the bucket's readme.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,14 +103,25 @@ def _lattice(rows: list[int], bbox: "BBox", url: str, tiles: "_Tiles") -> Lattic
     )
 
 
+def tile(flags: Mapping[str, Any], window: Window) -> str:
+    """Name of the tile in which a window of a lattice lies."""
+    south = int(flags["north"]) - window.row // ROWS - 1
+    west = (((int(flags["first"]) + window.col) // int(flags["columns"])) % 360) - 180
+    return tile_name(west, south)
+
+
+def kind(flags: Mapping[str, Any], window: Window) -> Literal["there", "sea", "void"]:
+    """What the tile is in which a window of a lattice lies."""
+    name = tile(flags, window)
+    return "sea" if name in flags["sea"] else "void" if name in flags["void"] else "there"
+
+
 def read(remote: "Remote", href: str, flags: dict[str, Any], window: Window) -> NDArray[np.float32]:
     """Posts of a window inside one tile, float32 metres; 0 in sea tiles, NaN in voids."""
-    count = int(flags["columns"])
-    south = int(flags["north"]) - window.row // ROWS - 1
-    west = (((int(flags["first"]) + window.col) // count) % 360) - 180
-    name = tile_name(west, south)
-    if name in flags["sea"] or name in flags["void"]:
-        return np.full(window.shape, 0 if name in flags["sea"] else np.nan, np.float32)
+    count, name = int(flags["columns"]), tile(flags, window)
+    found = kind(flags, window)
+    if found != "there":
+        return np.full(window.shape, 0 if found == "sea" else np.nan, np.float32)
     inner = Window((int(flags["first"]) + window.col) % count, window.row % ROWS, window.width, window.height)
     reader = remote.reader(f"{href}/{name}/{name}.tif")
     try:

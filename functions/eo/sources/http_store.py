@@ -1,6 +1,7 @@
 """A remote folder as a read-only Zarr store, by the project's own transport: retries, limits and counts included."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ class HttpStore(Store):
     """Objects below a URL. An object that is not there (404) is None; refused access (401, 403) is an error.
 
     That difference matters: Zarr reads what is not there as the fill value, and a wrong password must not make a sea.
+    Zarr asks for several objects at once; they are fetched one after the other, over the source's one connection.
     """
 
     supports_writes = False
@@ -28,6 +30,8 @@ class HttpStore(Store):
         super().__init__(read_only=True)
         self._remote = remote
         self._url = url.rstrip("/")
+        self._turn = threading.Lock()
+        self._failed = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, HttpStore) and other._url == self._url
@@ -37,8 +41,18 @@ class HttpStore(Store):
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Read an object or a part of it; None where there is none."""
-        data = await asyncio.to_thread(self._get, key, byte_range)
+        data = await asyncio.to_thread(self._in_turn, key, byte_range)
         return None if data is None else prototype.buffer.from_bytes(data)
+
+    def _in_turn(self, key: str, byte_range: ByteRequest | None) -> bytes | None:
+        with self._turn:
+            if self._failed:
+                return None  # of what was asked for together, zarr raises the first failure; asyncio prints any other
+            try:
+                return self._get(key, byte_range)
+            except BaseException:
+                self._failed = True
+                raise
 
     def _get(self, key: str, byte_range: ByteRequest | None) -> bytes | None:
         reader = self._remote.reader(f"{self._url}/{key}")
@@ -60,7 +74,7 @@ class HttpStore(Store):
 
     async def exists(self, key: str) -> bool:
         """Whether there is such an object."""
-        return await asyncio.to_thread(self._get, key, None) is not None
+        return await asyncio.to_thread(self._in_turn, key, None) is not None
 
     async def set(self, key: str, value: Buffer) -> None:
         """Refused: the store is read-only."""
@@ -75,12 +89,12 @@ class HttpStore(Store):
         for key in _NO_KEYS:
             yield key
 
-    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:  # noqa: ARG002 - the store's interface
         """HTTP has no listing."""
         for key in _NO_KEYS:
             yield key
 
-    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:  # noqa: ARG002 - the store's interface
         """HTTP has no listing."""
         for key in _NO_KEYS:
             yield key

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from eo.grid import RasterGrid
+from eo.grid import RasterGrid, Window
 
 EGM2008 = "EPSG:3855"
 """Heights above the EGM2008 geoid, as the Copernicus DEM has them."""
@@ -39,7 +39,7 @@ def unwrapped(grid: RasterGrid, centre_lon: float, cell: int) -> tuple[RasterGri
     turn = round(360.0 / grid.dx)
     if grid.width == turn:
         first = round((centre_lon - 180.0 - grid.x) / grid.dx) // cell * cell
-        return RasterGrid(grid.crs, grid.x + first * grid.dx, grid.y, grid.dx, grid.dy, grid.width, grid.height), first
+        return grid.cropped(Window(first, 0, grid.width, grid.height)), first
     middle = grid.x + grid.width * grid.dx / 2
     turns = round((centre_lon - middle) / 360.0)
     return RasterGrid(grid.crs, grid.x + 360.0 * turns, grid.y, grid.dx, grid.dy, grid.width, grid.height), 0

@@ -22,12 +22,7 @@ VARIABLES = ("dsm", "dem", "elevation", "height", "band_data", "z")
 
 def describe(store: "Store", *, adapter: str, href: str, vertical: str | None, centre_lon: float) -> Lattice:
     """Find the elevation variable and its lattice. Raises InvalidInput where the group is not one."""
-    import zarr  # noqa: PLC0415 - heavy, and only jobs with this source need it
-
-    try:
-        group = zarr.open_group(store, mode="r")
-    except (FileNotFoundError, ValueError, KeyError) as error:
-        raise InvalidInput(f"{href} is not a Zarr group: {error}") from None
+    group = _group(store, href)
     variable, dims = _variable(group, href)
     array: Any = group[variable]
     x, y = _axis(group, dims[1], X_NAMES, href), _axis(group, dims[0], Y_NAMES, href)
@@ -58,6 +53,20 @@ def describe(store: "Store", *, adapter: str, href: str, vertical: str | None, c
             "zarr_format": array.metadata.zarr_format,
         },
     )
+
+
+def _group(store: "Store", href: str) -> Any:  # noqa: ANN401 - zarr.Group
+    """Open a group of format 3, else of 2: left to itself, zarr asks for the metadata of both."""
+    import zarr  # noqa: PLC0415 - heavy, and only jobs with this source need it
+
+    for version in (3, 2):
+        try:
+            return zarr.open_group(store, mode="r", zarr_format=version)
+        except FileNotFoundError:
+            continue
+        except (ValueError, KeyError) as error:
+            raise InvalidInput(f"{href} is not a readable Zarr group: {error}") from None
+    raise InvalidInput(f"{href} is not a Zarr group: it has neither zarr.json nor .zgroup; check its address")
 
 
 def read(
@@ -135,10 +144,8 @@ def _axis(group: Any, name: str, names: tuple[str, ...], href: str) -> tuple[flo
 def _crs(group: Any, array: Any, x_name: str, href: str) -> tuple[str, str | None]:  # noqa: ANN401
     """(horizontal, vertical) CRS: declared in the attributes, or longitude and latitude by their names."""
     mapping = array.attrs.get("grid_mapping")
-    places = [array.attrs, group.attrs]
-    for name in (mapping, "spatial_ref", "crs"):
-        if isinstance(name, str) and name in group:
-            places.append(group[name].attrs)
+    named = (name for name in (mapping, "spatial_ref", "crs") if isinstance(name, str) and name in group)
+    places = [array.attrs, group.attrs, *(group[name].attrs for name in named)]
     for attributes in places:
         for key in ("proj:code", "proj:wkt2", "crs_wkt", "spatial_ref", "crs"):
             value = attributes.get(key)

@@ -1,0 +1,126 @@
+"""The folder store: objects whole or not at all, inside their folder, with errors that help."""
+
+import hashlib
+import multiprocessing
+import os
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from eo.errors import InvalidInput, JobBusy, TooLarge
+from eo.store import FolderStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path)
+
+
+def test_an_object_is_its_pieces_in_order(store: FolderStore) -> None:
+    store.write("a/b.bin", [b"one", memoryview(b"two"), b""])
+    assert store.read("a/b.bin") == b"onetwo"
+    assert store.size("a/b.bin") == 6
+    assert store.digest("a/b.bin") == hashlib.sha256(b"onetwo").hexdigest()
+    assert store.exists("a/b.bin")
+    assert not store.exists("a")
+    with pytest.raises(KeyError):
+        store.read("a/c.bin")
+
+
+def test_a_failed_write_leaves_the_object_as_it_was(store: FolderStore, tmp_path: Path) -> None:
+    store.write("a", [b"old"])
+
+    def broken() -> "object":
+        yield b"new"
+        raise RuntimeError("torn")
+
+    with pytest.raises(RuntimeError, match="torn"):
+        store.write("a", broken())  # type: ignore[arg-type]
+    assert store.read("a") == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_unfinished_writes_are_no_objects(store: FolderStore) -> None:
+    store.write("x/b", [b""])
+    store.write("x/a/c", [b""])
+    (store.root / "x" / ".b.123.part").write_bytes(b"half")
+    assert sorted(store.list("x/")) == ["x/a/c", "x/b"]
+    assert list(store.list("nothing/")) == []
+
+
+@pytest.mark.parametrize("key", ["../a", "a/../../b", "a/.."])
+def test_keys_do_not_leave_the_store(store: FolderStore, key: str) -> None:
+    with pytest.raises(InvalidInput, match="leaves the store"):
+        store.write(key, [b""])
+
+
+def test_joining_is_a_head_and_the_bodies(store: FolderStore) -> None:
+    bodies = [os.urandom(size) for size in (0, 1, 70_000, 3_000_000)]
+    for number, body in enumerate(bodies):
+        store.write(f"body/{number}", [body])
+    store.concatenate("whole", b"head", [f"body/{number}" for number in range(4)])
+    assert store.read("whole") == b"head" + b"".join(bodies)
+
+
+def test_joining_works_where_the_kernel_does_not_copy(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> int:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "copy_file_range", refused)
+    body = os.urandom(2_500_000)
+    store.write("body", [body])
+    store.concatenate("whole", b"h", ["body", "body"])
+    assert store.read("whole") == b"h" + body + body
+
+
+def test_deleting_says_what_is_free_again(store: FolderStore) -> None:
+    store.write("a/b", [b"123"])
+    store.write("a/c/d", [b"45"])
+    assert store.delete("a") == 5
+    assert not (store.root / "a").exists()
+    assert store.delete("a") == 0
+
+
+def test_a_full_disk_is_named_with_its_remedy(store: FolderStore) -> None:
+    """RLIMIT_FSIZE in a child: the limit cannot be taken back in this process."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+            store.write("large", [b"x" * 500, b"y" * 5000])
+            os.write(writer, b"written")
+        except TooLarge as error:
+            os.write(writer, str(error).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with os.fdopen(reader) as answer:
+        message = answer.read()
+    assert "no room to write large" in message
+    assert "EO_SHARDS_HOME" in message
+    assert list(store.root.iterdir()) == []
+
+
+def hold(root: Path, held: "multiprocessing.synchronize.Event", done: "multiprocessing.synchronize.Event") -> None:
+    with FolderStore(root).locked("jobs/a/lock"):
+        held.set()
+        done.wait(30)
+
+
+def test_a_job_is_held_by_one_process_and_free_when_that_dies(store: FolderStore) -> None:
+    context = multiprocessing.get_context("spawn")
+    held, done = context.Event(), context.Event()
+    process = context.Process(target=hold, args=(store.root, held, done))
+    process.start()
+    assert held.wait(30)
+    with pytest.raises(JobBusy, match=f"process {process.pid} is working"), store.locked("jobs/a/lock"):
+        pass
+    process.kill()
+    process.join()
+    with store.locked("jobs/a/lock"):
+        assert store.read("jobs/a/lock") == str(os.getpid()).encode()
