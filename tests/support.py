@@ -23,7 +23,9 @@ from eo.store import FolderStore
 from merge.fan_in import fan_in
 from plan.planner import make_plan
 from registry import process
+from scenes.dem import Dem, write_geotiff
 from scenes.sentinel2 import Scene
+from scenes.world import World
 
 Doubles = NDArray[np.float64]
 Bounds = tuple[float, float, float, float]
@@ -87,7 +89,12 @@ class Job:
         self.store = FolderStore(self.home)
         service = process("point-cloud")
         planned = make_plan(
-            service, service.Inputs.model_validate(inputs), job=JOB, settings=self.settings, shard=shard, lattice=lattice
+            service,
+            service.Inputs.model_validate(inputs),
+            job=JOB,
+            settings=self.settings,
+            shard=shard,
+            lattice=lattice,
         )
         self.plan: Plan = planned.plan
         self.units: dict[str, list[Unit]] = planned.units
@@ -102,9 +109,7 @@ class Job:
         return self.home / "scratch" / JOB / "cube.zarr"
 
     def stage(self, name: str) -> list[Part]:
-        return [
-            run_unit(self.home, JOB, name, unit, 1, self.settings)[0] for unit in read_units(self.store, JOB, name)
-        ]
+        return [run_unit(self.home, JOB, name, unit, 1, self.settings)[0] for unit in read_units(self.store, JOB, name)]
 
     def stages(self) -> list[Part]:
         parts: list[Part] = []
@@ -132,7 +137,9 @@ class Done:
         return "\n".join(self.result.summary["notes"])
 
 
-def run_job(folder: Path, *, shard: int | None = None, lattice: tuple[int, int] | None = None, chunk: int = 64, **inputs: Any) -> Done:
+def run_job(
+    folder: Path, *, shard: int | None = None, lattice: tuple[int, int] | None = None, chunk: int = 64, **inputs: Any
+) -> Done:
     return Job(folder, inputs, shard=shard, lattice=lattice, chunk=chunk).run()
 
 
@@ -180,6 +187,14 @@ def within(bbox: Sequence[float], lon: Doubles, lat: Doubles) -> NDArray[np.bool
     return np.asarray(across & (lat >= south) & (lat < north))
 
 
+def quick_dem(path: Path, world: World, bounds: Sequence[float]) -> Dem:
+    """Posts of one arc second around some bounds that do not cross the antimeridian: much faster than a global store."""
+    west, south, east, north = bounds
+    step = 1 / 3600
+    around = (west - 5 * step, south - 5 * step, east + 5 * step, north + 5 * step)
+    return write_geotiff(path, world=world, crs="EPSG:4326", bounds=around, resolution=step)
+
+
 def crs_of(scene: Scene) -> str:
     return f"EPSG:{scene.view.epsg}"
 
@@ -218,7 +233,9 @@ def centres(scene: Scene) -> tuple[NDArray[np.int64], NDArray[np.int64], Doubles
 
 def colours(scene: Scene, columns: Any, rows: Any, maximum: str = "0.3") -> NDArray[np.uint8]:
     """Red, green, blue of a scene's pixels in rational numbers, from the formulas of the scene."""
-    bands = [colour_of(scene.true_dn(band, columns, rows), scene.view.offset, maximum) for band in ("B04", "B03", "B02")]
+    bands = [
+        colour_of(scene.true_dn(band, columns, rows), scene.view.offset, maximum) for band in ("B04", "B03", "B02")
+    ]
     return np.column_stack(bands)
 
 

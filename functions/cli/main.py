@@ -30,8 +30,8 @@ def _checked(argv: Sequence[str] | None) -> int:
     # Imported here, so that Ctrl-C while they are is no traceback.
     from cli.commands import command  # noqa: PLC0415
     from eo.errors import EoShardsError  # noqa: PLC0415
+    from eo.quiet import quiet  # noqa: PLC0415
     from eo.settings import Settings  # noqa: PLC0415
-    from eo.workers import quiet  # noqa: PLC0415
 
     quiet()
     settings: Settings | None = None

@@ -5,16 +5,13 @@ the parent. `concurrent.futures` is not used, because there one killed worker ta
 interrupt waits for them.
 """
 
-import logging
 import multiprocessing
 import os
 import pickle
 import resource
 import signal
-import sys
 import threading
 import traceback
-import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +24,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from eo.errors import EoShardsError, WorkerLost
+from eo.quiet import quiet
 
 T = TypeVar("T")
 
@@ -150,13 +148,6 @@ def _shielded() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def quiet() -> None:
-    """Keep what libraries log and warn of from the terminal: what matters is raised, and nobody has redacted the rest."""
-    logging.getLogger().addHandler(logging.NullHandler())
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
 
 
 def _serve(connection: Connection, memory: int) -> None:

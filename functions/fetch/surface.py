@@ -9,8 +9,6 @@ from eo.job import ElevationSource
 from eo.resample import bilinear_float
 from eo.unit_io import UnitIO
 
-Doubles = NDArray[np.float64]
-
 
 def elevation(window: Window, io: UnitIO) -> NDArray[np.float32]:
     """Metres, of shape window.shape, NaN where no sheet knows; bilinear in each DEM's own lattice.
@@ -25,15 +23,19 @@ def elevation(window: Window, io: UnitIO) -> NDArray[np.float32]:
         part = source_window(grid, window, source.grid, centre)
         if part is None:
             continue
-        values = io.cube.read(name, part)
-        raster = source.grid.cropped(part)
+        place = Geolocation(grid, source.grid.crs, centre)
+        values, raster = io.cube.read(name, part), source.grid.cropped(part)
         below = sheets[index + 1] if index + 1 < len(sheets) else None
         if below is not None and part.row_end == source.grid.height:
-            seam = _seam(below, source.grid, part, grid=grid, window=window, centre=centre, io=io)
+            seam = _first_row(below, source.grid, grid=grid, window=window, centre=centre, io=io)
             if seam is not None:
-                values = np.vstack([values, seam[None]])
-        _fill(result, values, raster, Geolocation(grid, source.grid.crs, centre), window)
+                _fill_seam(result, (values[-1:], raster.cropped(_last_row(part))), seam, place, window)
+        _fill(result, values, raster, place, window)
     return result
+
+
+Row = tuple[NDArray[np.float32], RasterGrid]
+"""A row of posts, of shape (1, columns), and where they lie."""
 
 
 def _fill(
@@ -42,24 +44,37 @@ def _fill(
     """Interpolate where nothing is known yet."""
     for rows, x, y in place.strips(window):
         strip = result[rows]
-        u, v = raster.indices(x, y)
-        found = bilinear_float(values, u, v)
-        # A row more than the raster has is the seam: behind it the next sheet goes on.
-        own = v <= raster.height if len(values) > raster.height else True
-        np.copyto(strip, found, where=np.isnan(strip) & own)
+        found = bilinear_float(values, *raster.indices(x, y))
+        np.copyto(strip, found, where=np.isnan(strip))
 
 
-def _seam(
+def _fill_seam(result: NDArray[np.float32], upper: Row, lower: Row, place: Geolocation, window: Window) -> None:
+    """Interpolate between two rows whose posts have different spacings: along each of them, then from one to the other."""
+    for rows, x, y in place.strips(window):
+        u, down = upper[1].indices(x, y)
+        between = (down >= 0) & (down <= 1)
+        if not between.any():
+            continue
+        u, down = u[between], down[between]
+        above = bilinear_float(upper[0], u, np.zeros_like(u))
+        under = bilinear_float(lower[0], lower[1].indices(x[between], y[between])[0], np.zeros_like(u))
+        result[rows][between] = above + (under - above) * down
+
+
+def _last_row(part: Window) -> Window:
+    return Window(0, part.height - 1, part.width, 1)
+
+
+def _first_row(
     below: tuple[str, ElevationSource],
     upper: RasterGrid,
-    part: Window,
     *,
     grid: TargetGrid,
     window: Window,
     centre: float,
     io: UnitIO,
-) -> NDArray[np.float32] | None:
-    """The next sheet's first row at the longitudes of this sheet's columns; None where it is not the next row."""
+) -> Row | None:
+    """The next sheet's first row, where it is the one after this sheet's last; None where it is not."""
     name, source = below
     lower = source.grid
     upper_bottom = upper.y - upper.height * upper.dy
@@ -67,9 +82,5 @@ def _seam(
     near = source_window(grid, window, lower, centre)
     if not touches or upper.crs != lower.crs or near is None or near.row != 0:
         return None
-    # The upper sheet's columns next to the shard can be two of the lower's away, as far as the plan has fetched.
-    wide = near.grown(1).intersection(lower.window) or near
-    first_row = Window(wide.col, 0, wide.width, 1)
-    x = upper.cropped(part).column_centres()
-    u, _ = lower.cropped(first_row).indices(x, x)
-    return bilinear_float(io.cube.read(name, first_row), u, np.zeros_like(u))
+    first = Window(near.col, 0, near.width, 1)
+    return io.cube.read(name, first), lower.cropped(first)

@@ -1,5 +1,6 @@
 """The chosen scenes as arrays of the cube: which part of which file, at which decimation, in which blocks."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from eo.catalog import CLASSES, Asset, Scene
 from eo.geolocate import is_geographic, source_window, transformer
 from eo.grid import RasterGrid, TargetGrid, Window
 from eo.job import ArraySpec, ImageSource, Sources, Unit
+from eo.range_file import BLOCK
 from eo.sources import images
 from eo.sources.raster import FileInfo, reading
 from plan.cells import Cutting, blocks, cutting, extent, touched
@@ -162,10 +164,12 @@ def _remote(adapter: str, asset: Asset, file: Decimated, cut: Cutting, cells: se
     across = -(-file.size[1] // cut.cell[1])
     share = len(cells) / (across * -(-file.size[0] // cut.cell[0]))
     size = asset.size or 2 * file.info.grid.window.pixels
+    # Tiles smaller than what one request brings come several at a time.
+    tiles = min(len(cells), math.ceil(share * size / BLOCK))
     if file.info.driver != "JP2OpenJPEG":
-        return Remote(requests=1 + len(cells), size=int(size * share))
-    hops = 0 if file.info.tile_lengths else max(row * across + col for row, col in cells)
-    ranges = 2 + len(cells) + hops
+        return Remote(requests=1 + tiles, size=int(size * share))
+    before = 0 if file.info.tile_lengths else max(row * across + col for row, col in cells)
+    ranges = 2 + tiles + min(before, math.ceil(size / BLOCK))
     whole = _seconds(1, size) < _seconds(ranges, share * size)
     return Remote(
         whole=whole, one_call=True, requests=1 if whole else ranges, size=size if whole else int(size * share)

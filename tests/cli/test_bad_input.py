@@ -130,7 +130,9 @@ def _text(path: Path) -> None:
 
 
 class TestBrokenFiles:
-    @pytest.mark.parametrize("spoil", [_cut, _text, lambda path: path.write_bytes(b"")], ids=["truncated", "text", "empty"])
+    @pytest.mark.parametrize(
+        "spoil", [_cut, _text, lambda path: path.write_bytes(b"")], ids=["truncated", "text", "empty"]
+    )
     @pytest.mark.parametrize("band", ["B03", "SCL"])
     def test_a_spoilt_image(
         self, place: Place, machine: Machine, tmp_path: Path, spoil: Callable[[Path], object], band: str
@@ -139,7 +141,9 @@ class TestBrokenFiles:
         spoil(own.file(band))
         _refused(machine, CORRUPT, own.file(band).name, order=machine.order(own))
 
-    def test_flipped_bytes_are_found_or_change_nothing_else(self, place: Place, machine: Machine, tmp_path: Path) -> None:
+    def test_flipped_bytes_are_found_or_change_nothing_else(
+        self, place: Place, machine: Machine, tmp_path: Path
+    ) -> None:
         """JPEG 2000 without checksums: OpenJPEG notices some broken code blocks and decodes others to noise."""
         own = place.copied(tmp_path / "own")
         _flip(own.file("B03"))
@@ -222,7 +226,9 @@ class TestFolders:
         locked = tmp_path / "locked"
         locked.mkdir()
         if os.geteuid() == 0:
-            mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", locked], capture_output=True, check=False)
+            mount = subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", locked], capture_output=True, check=False
+            )
             if mount.returncode:
                 pytest.skip(f"root cannot mount here, and no permission stops it: {mount.stderr.decode().strip()}")
         else:

@@ -133,7 +133,9 @@ class TestRun:
         assert "was finished before" not in other.out
         assert (tmp_path / "deep" / "other" / "point_cloud.ply").read_bytes() == done.files()["point_cloud.ply"]
 
-    def test_relative_paths_mean_the_same_job_from_anywhere(self, place: Place, machine: Machine, tmp_path: Path) -> None:
+    def test_relative_paths_mean_the_same_job_from_anywhere(
+        self, place: Place, machine: Machine, tmp_path: Path
+    ) -> None:
         order = machine.order(place)
         order[order.index("--catalog") + 1] = "catalog"
         order[order.index("--dem-path") + 1] = "dem.tif"
@@ -217,7 +219,11 @@ class TestLooking:
             (b"", 5, "is not a PLY file"),
             (b"II*\x00 and so on", 5, "is not a PLY file"),
             (b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n1\n", 5, "only that format"),
-            (b"ply\nformat binary_little_endian 1.0\nelement vertex 1\nproperty int a\nend_header\n1234", 5, "property int a"),
+            (
+                b"ply\nformat binary_little_endian 1.0\nelement vertex 1\nproperty int a\nend_header\n1234",
+                5,
+                "property int a",
+            ),
             ("cut", 5, "cut off"),
             ("long", 5, "was changed"),
             (None, 2, "No such file"),
@@ -232,7 +238,7 @@ class TestLooking:
         if content == "folder":
             path.mkdir()
         elif content is not None:
-            path.write_bytes({"cut": own[:-7], "long": own + b"x"}.get(content, content) if isinstance(content, str) else content)
+            path.write_bytes(content if isinstance(content, bytes) else {"cut": own[:-7], "long": own + b"x"}[content])
         shown = done.run("inspect", str(path))
         assert shown.code == code
         assert words in shown.complaint
@@ -274,5 +280,7 @@ class TestJobs:
 
     def test_a_reader_that_goes_is_no_error(self, place: Place, done: Machine) -> None:
         shell = f"{COMMAND} plan {' '.join(done.order(place))} --json | head -c 1"
-        run = subprocess.run(["bash", "-c", f"set -o pipefail; {shell}"], env=done.variables, capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {shell}"], env=done.variables, capture_output=True, text=True, check=False
+        )
         assert (run.returncode, run.stdout, run.stderr) == (0, "{", "")

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from command import Machine, Place, after, eventually, finished, group, kill_group
+from command import COMMAND, Machine, Place, after, eventually, finished, group, kill_group
 
 LINES = ("fetch: ", "align: ", "drape: ")
 STOPPED = "eo-shards: stopped; the same command goes on where it was\n"
@@ -109,9 +109,7 @@ def _workers(parent: int) -> list[psutil.Process]:
 
 class TestStopped:
     @pytest.mark.parametrize("moment", ["", "fetch: ", "drape: "])
-    def test_ctrl_c(
-        self, place: Place, machine: Machine, undisturbed: dict[str, bytes], moment: str
-    ) -> None:
+    def test_ctrl_c(self, place: Place, machine: Machine, undisturbed: dict[str, bytes], moment: str) -> None:
         with machine.started("run", *machine.order(place)) as process:
             if moment:
                 after(process, [moment])
@@ -141,15 +139,15 @@ class TestStopped:
         assert "stopped by the user" in machine.run("jobs").out
 
     def test_nohup_is_heeded(self, place: Place, machine: Machine) -> None:
-        with machine.started("run", *machine.order(place)) as process:
-            pass
-        command = f"trap '' HUP; exec {process.args[0]} run {' '.join(machine.order(place))}"
-        ignoring = subprocess.Popen(
-            ["bash", "-c", command], env=machine.variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        # fmt: off
+        process = subprocess.Popen(
+            ["bash", "-c", f"trap '' HUP; exec {COMMAND} run {' '.join(machine.order(place))}"],
+            env=machine.variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
-        after(ignoring, LINES)
-        ignoring.send_signal(signal.SIGHUP)
-        assert finished(ignoring).code == 0
+        # fmt: on
+        after(process, LINES)
+        process.send_signal(signal.SIGHUP)
+        assert finished(process).code == 0
 
 
 class TestTwoAtOnce:
@@ -172,9 +170,12 @@ class TestTwoAtOnce:
     def test_other_orders_do_not_mind(self, place: Place, machine: Machine, tmp_path: Path) -> None:
         elsewhere = machine.order(place, out=tmp_path / "elsewhere")
         finer = machine.order(place, "--sampled-fraction", "0.5", out=tmp_path / "finer")
-        with machine.started("run", *machine.order(place)) as one, machine.started("run", *elsewhere) as two:
-            with machine.started("run", *finer) as three:
-                assert [finished(process).code for process in (one, two, three)] == [0, 0, 0]
+        with (
+            machine.started("run", *machine.order(place)) as one,
+            machine.started("run", *elsewhere) as two,
+            machine.started("run", *finer) as three,
+        ):
+            assert [finished(process).code for process in (one, two, three)] == [0, 0, 0]
         plys = [(folder / "point_cloud.ply").read_bytes() for folder in (machine.out, tmp_path / "elsewhere")]
         assert plys[0] == plys[1]
         assert machine.run("jobs").out.count("successful") == 3

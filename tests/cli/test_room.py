@@ -17,11 +17,17 @@ TOO_LARGE = 4
 def _tiny(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
     """A file system of this size; gives a function that changes it."""
     folder.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False)
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False
+    )
     if mount.returncode:
         pytest.skip(f"no file system can be mounted here: {mount.stderr.decode().strip()}")
+
+    def resize(size: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)
+
     try:
-        yield lambda size: subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True) and None
+        yield resize
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
 
@@ -34,7 +40,7 @@ def _limited(machine: Machine, size: int, *order: str) -> Ended:
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),  # noqa: PLW1509 - no threads here
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 

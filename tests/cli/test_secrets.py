@@ -4,7 +4,7 @@ import base64
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -22,13 +22,22 @@ KEY, SECRET, TOKEN = "KeyThatIsSecret42", "s3cr3t/With+Signs=7%", "edh_pat_n0b0d
 
 def _forms(secret: str) -> list[bytes]:
     """As it is, percent-encoded, and in base64 at each of the three places that a byte can have in it."""
-    plain = [secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]]
+    plain = [
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+        repr(secret)[1:-1],
+    ]
     encoded = []
     for before in range(3):
         # Without the characters at both ends, which depend on what stands beside the secret.
         text = base64.b64encode(b"\0" * before + secret.encode()).decode()
         encoded.append(text[4 if before else 0 : -4])
-    return [form.encode() for form in {*plain, *encoded, *(form.replace("+", "-").replace("/", "_") for form in encoded)}]
+    return [
+        form.encode() for form in {*plain, *encoded, *(form.replace("+", "-").replace("/", "_") for form in encoded)}
+    ]
 
 
 def _seen(machine: Machine, *runs: Ended) -> list[str]:
@@ -37,14 +46,20 @@ def _seen(machine: Machine, *runs: Ended) -> list[str]:
         texts |= {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         texts |= {f"name {path}": str(path).encode() for path in folder.rglob("*")}
     return [
-        where for where, text in texts.items() for secret in (KEY, SECRET, TOKEN) for form in _forms(secret) if form in text
+        where
+        for where, text in texts.items()
+        for secret in (KEY, SECRET, TOKEN)
+        for form in _forms(secret)
+        if form in text
     ]
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     secrets = {"CDSE_KEY": KEY, "CDSE_SECRET": SECRET, "EARTH_DATA_HUB_KEY": TOKEN}
-    return Machine(tmp_path, secrets | {"EO_SHARDS_RETRY_DELAY": "0", "EO_SHARDS_TIMEOUT": "5", "EO_SHARDS_WORKER_MEMORY": "600"})
+    return Machine(
+        tmp_path, secrets | {"EO_SHARDS_RETRY_DELAY": "0", "EO_SHARDS_TIMEOUT": "5", "EO_SHARDS_WORKER_MEMORY": "600"}
+    )
 
 
 @pytest.fixture
@@ -65,7 +80,7 @@ def remote(machine: Machine, tmp_path: Path) -> Iterator[Callable[[str, str, str
             peer.start()
             stops.append(peer.stop)
         for path in scene.assets.values():
-            relative = path.relative_to(scene.folder)
+            relative = PurePosixPath(path.relative_to(scene.folder))
             s3.put("eodata", cdse_href(relative).removeprefix("s3://eodata/"), path)
         machine.environment |= {
             "CDSE_STAC_URL": stac.url,

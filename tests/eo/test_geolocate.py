@@ -9,24 +9,26 @@ from pyproj import Geod, Transformer
 from eo.bbox import BBox
 from eo.geolocate import LONLAT, Geolocation, inside, source_window
 from eo.grid import RasterGrid, TargetGrid, Window
-from support import lonlat, projected, within
+from support import Doubles, lonlat, projected, within
 
 WGS84 = Geod(ellps="WGS84")
 AXIS = {"EPSG:32632": 9, "EPSG:32733": 15, "EPSG:32660": 177, "EPSG:32601": -177}
 
 
-def grid_at(crs: str, lon: float, lat: float, resolution: int, edge: int = 64, phase: tuple[int, int] = (0, 0)) -> TargetGrid:
+def grid_at(
+    crs: str, lon: float, lat: float, resolution: int, *, edge: int = 64, phase: tuple[int, int] = (0, 0)
+) -> TargetGrid:
     x, y = projected(crs, lon, lat)
     col, row = int((float(x) - phase[0]) // resolution), int((phase[1] - float(y)) // resolution)
     return TargetGrid(crs, resolution, *phase, Window(col - edge // 2, row - edge // 2, edge, edge))
 
 
-def centres(grid: TargetGrid, window: Window) -> tuple[np.ndarray, np.ndarray]:
+def centres(grid: TargetGrid, window: Window) -> tuple[Doubles, Doubles]:
     rows, cols = np.mgrid[window.row : window.row_end, window.col : window.col_end]
     return grid.phase_x + (cols + 0.5) * grid.resolution, grid.phase_y - (rows + 0.5) * grid.resolution
 
 
-def strips(place: Geolocation, window: Window) -> tuple[np.ndarray, np.ndarray]:
+def strips(place: Geolocation, window: Window) -> tuple[Doubles, Doubles]:
     found = np.full((2, *window.shape), np.nan)
     for rows, x, y in place.strips(window):
         found[0, rows], found[1, rows] = x, y
@@ -59,15 +61,17 @@ def test_metres_of_other_crss_are_right_to_three_millimetres(source: str, target
 
 @settings(max_examples=30, deadline=None)
 @given(
-    st.integers(-300, 300), st.integers(-300, 300), st.integers(1, 90), st.integers(1, 90),
-    st.sampled_from([10, 20, 60, 120]), st.sampled_from([(0, 0), (3, 7)]), st.floats(-20, 40),
-)  # fmt: skip
+    st.builds(Window, st.integers(-300, 300), st.integers(-300, 300), st.integers(1, 90), st.integers(1, 90)),
+    st.sampled_from([10, 20, 60, 120]),
+    st.sampled_from([(0, 0), (3, 7)]),
+    st.floats(-20, 40),
+)
 def test_a_pixels_place_does_not_depend_on_the_window_or_on_the_job(
-    left: int, top: int, width: int, height: int, resolution: int, phase: tuple[int, int], centre: float
+    window: Window, resolution: int, phase: tuple[int, int], centre: float
 ) -> None:
     grid = grid_at("EPSG:32632", 11.4, 46.6, resolution, phase=phase)
     whole = grid.window.grown(320)
-    part = Window(grid.window.col + left, grid.window.row + top, width, height).intersection(whole)
+    part = window.shifted(grid.window.col, grid.window.row).intersection(whole)
     assert part is not None
     x, y = strips(Geolocation(grid, LONLAT, 11.4), whole)
     a, b = strips(Geolocation(grid, LONLAT, centre), part)
@@ -101,13 +105,15 @@ POINTS = [
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize(("crs", "lon", "lat", "resolution"), POINTS)
-def test_who_belongs_to_the_box_is_exact(crs: str, lon: float, lat: float, resolution: int, data: st.DataObject) -> None:
+def test_who_belongs_to_the_box_is_exact(
+    crs: str, lon: float, lat: float, resolution: int, data: st.DataObject
+) -> None:
     """Edges run through pixel centres, exactly and off by the least possible amount."""
     grid = grid_at(crs, lon, lat, resolution, edge=72)
     lons, lats = lonlat(crs, *centres(grid, grid.window))
     indices = st.integers(0, 71)
 
-    def edge(values: np.ndarray, low: int, high: int) -> float:
+    def edge(values: Doubles, low: int, high: int) -> float:
         row, col = data.draw(st.tuples(st.integers(low, high), indices))
         value = float(values[row, col] if values is lats else values[col, row])
         nudge = data.draw(st.sampled_from([0, 0, 1, -1, 1e-12, -1e-9, 1e-8, -4e-8]))

@@ -24,7 +24,9 @@ def test_an_intersection_is_what_both_have(one: Window, other: Window) -> None:
 
 
 @given(WINDOWS, SIDES, SIDES, COORDINATES, COORDINATES)
-def test_cells_hold_every_pixel_once_and_lie_on_the_lattice(window: Window, width: int, height: int, col: int, row: int) -> None:
+def test_cells_hold_every_pixel_once_and_lie_on_the_lattice(
+    window: Window, width: int, height: int, col: int, row: int
+) -> None:
     cells = list(window.cells(width, height, col=col, row=row))
     assert sum(cell.pixels for cell in cells) == window.pixels
     assert set().union(*map(pixels, cells)) == pixels(window)
@@ -61,11 +63,16 @@ WHOLE = st.sampled_from([
 ])  # fmt: skip
 
 
-@given(WHOLE, st.integers(0, 9_000), st.integers(0, 9_000), st.integers(0, 900), st.integers(0, 900), st.data())
+@given(
+    WHOLE,
+    st.tuples(*[st.integers(0, 9_000)] * 2),
+    st.tuples(*[st.integers(0, 900)] * 2),
+    st.tuples(*[st.floats(0, 1e4)] * 2),
+)
 def test_weights_keep_their_bits_however_a_raster_is_cropped(
-    whole: RasterGrid, col: int, row: int, more_cols: int, more_rows: int, data: st.DataObject
+    whole: RasterGrid, at: tuple[int, int], more: tuple[int, int], place: tuple[float, float]
 ) -> None:
-    u, v = data.draw(st.tuples(st.floats(0, 10_000), st.floats(0, 10_000)))
+    (col, row), (more_cols, more_rows), (u, v) = at, more, place
     x, y = np.array([whole.x + u * whole.dx]), np.array([whole.y - v * whole.dy])
     part = whole.cropped(Window(col, row, 1_000, 1_000)).cropped(Window(more_cols, more_rows, 50, 50))
     a, b = whole.indices(x, y)
@@ -124,7 +131,9 @@ GRID = TargetGrid("EPSG:32632", 10, 4, 7, Window(0, 0, 1, 1))
 
 
 @given(st.floats(-1e5, 1e6), st.floats(-1e6, 1e7), st.floats(0, 500), st.floats(0, 500))
-def test_the_window_of_bounds_is_the_least_that_holds_them(left: float, bottom: float, width: float, height: float) -> None:
+def test_the_window_of_bounds_is_the_least_that_holds_them(
+    left: float, bottom: float, width: float, height: float
+) -> None:
     window = GRID.window_of(left, bottom, left + width, bottom + height)
     assert GRID.x(window.col) <= left < GRID.x(window.col + 1)
     assert GRID.y(window.row) >= bottom + height > GRID.y(window.row + 1)

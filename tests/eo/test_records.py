@@ -13,7 +13,12 @@ from eo.store import FolderStore
 
 UNITS = [Unit(id="r00000c00000", window=Window(-5, 7, 3, 4)), Unit(id="b", window=Window(0, 0, 1, 1), array="dem/0")]
 PART = Part(
-    unit="a", keys={"body": "k"}, sizes={"body": 3}, digests={"body": "ff"}, counts={"points": 1}, extremes={"z": (-0.1, 1e300)}
+    unit="a",
+    keys={"body": "k"},
+    sizes={"body": 3},
+    digests={"body": "ff"},
+    counts={"points": 1},
+    extremes={"z": (-0.1, 1e300)},
 )
 
 
@@ -47,7 +52,9 @@ READERS: list[Callable[[FolderStore], object]] = [
 
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("damage", [None, b"", b"{", b"[{}]", b'{"unit": "a", "surprise": 1}'])
-def test_what_is_gone_or_damaged_is_named(store: FolderStore, read: Callable[[FolderStore], object], damage: bytes | None) -> None:
+def test_what_is_gone_or_damaged_is_named(
+    store: FolderStore, read: Callable[[FolderStore], object], damage: bytes | None
+) -> None:
     if damage is not None:
         for key in ("jobs/j/units/fetch.json", part_key("j", "fetch", "a"), "jobs/j/plan.json"):
             store.write(key, [damage])

@@ -20,7 +20,9 @@ PLACES = st.lists(
                 st.floats(-2, 7),
                 st.integers(-2, 7).map(float),
                 st.integers(-4, 14).map(lambda half: half / 2),
-                st.sampled_from([-0.5, math.nextafter(-0.5, -1), math.nextafter(5.5, 0), 5.5, 1e-300, -1e-300, 1e9, -1e9]),
+                st.sampled_from(
+                    [-0.5, math.nextafter(-0.5, -1), math.nextafter(5.5, 0), 5.5, 1e-300, -1e-300, 1e9, -1e9]
+                ),
             )
         ]
         * 2
@@ -29,10 +31,14 @@ PLACES = st.lists(
     max_size=12,
 )
 HEIGHTS = SIZES.flatmap(
-    lambda shape: arrays.arrays(np.float32, shape, elements=st.one_of(st.floats(-500, 9000, width=32), st.just(math.nan)))
+    lambda shape: arrays.arrays(
+        np.float32, shape, elements=st.one_of(st.floats(-500, 9000, width=32), st.just(math.nan))
+    )
 )
 DNS = SIZES.flatmap(
-    lambda shape: arrays.arrays(np.uint16, shape, elements=st.one_of(st.integers(0, 65_535), st.sampled_from([0, 1, 65_535])))
+    lambda shape: arrays.arrays(
+        np.uint16, shape, elements=st.one_of(st.integers(0, 65_535), st.sampled_from([0, 1, 65_535]))
+    )
 )
 
 
@@ -58,11 +64,13 @@ def neighbours(shape: tuple[int, int], u: float, v: float) -> list[tuple[int, in
 
 @settings(max_examples=200, deadline=None)
 @given(HEIGHTS, PLACES)
-def test_heights_are_bilinear_and_unknown_beside_unknown(values: NDArray[np.float32], places: list[tuple[float, float]]) -> None:
+def test_heights_are_bilinear_and_unknown_beside_unknown(
+    values: NDArray[np.float32], places: list[tuple[float, float]]
+) -> None:
     found = bilinear_float(values, *split(places))
     assert found.dtype == np.float32
     for at, height in zip(places, found, strict=True):
-        parts = neighbours(values.shape, *at)  # type: ignore[arg-type]
+        parts = neighbours(values.shape, *at)
         truth = math.nan if parts is None else sum(float(values[row, col]) * weight for row, col, weight in parts)
         if math.isnan(truth):
             assert math.isnan(height)
@@ -77,7 +85,7 @@ def test_dns_are_bilinear_among_those_with_data(values: NDArray[np.uint16], plac
     near = nearest(values, *split(places), outside=0)
     assert found.dtype == np.uint16
     for at, dn, closest in zip(places, found, near, strict=True):
-        parts = neighbours(values.shape, *at)  # type: ignore[arg-type]
+        parts = neighbours(values.shape, *at)
         known = [(int(values[row, col]), weight) for row, col, weight in parts or [] if values[row, col] > 0]
         if not known or closest == 0:
             assert dn == 0

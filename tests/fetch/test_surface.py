@@ -42,7 +42,8 @@ class FakeIO:
 
 def io(sources: dict[str, tuple[RasterGrid, NDArray[np.float32]]], bbox: BBox, grid: TargetGrid = GRID) -> UnitIO:
     kept = {
-        name: ElevationSource(adapter="local", grid=raster, origin=(0, 0), href="x") for name, (raster, _) in sources.items()
+        name: ElevationSource(adapter="local", grid=raster, origin=(0, 0), href="x")
+        for name, (raster, _) in sources.items()
     }
     return cast("UnitIO", FakeIO(Plan(grid, bbox, kept), Cube({name: values for name, (_, values) in sources.items()})))
 
@@ -107,7 +108,9 @@ def test_heights_are_bilinear_at_exact_places() -> None:
     assert np.abs(found - truth).max() < 0.05
 
 
-@pytest.mark.parametrize(("border", "upper", "lower"), [(50, 2400, 3600), (70, 1200, 1800), (80, 720, 1200), (85, 360, 720)])
+@pytest.mark.parametrize(
+    ("border", "upper", "lower"), [(50, 2400, 3600), (70, 1200, 1800), (80, 720, 1200), (85, 360, 720)]
+)
 def test_a_sheet_with_sparser_posts_goes_on_where_the_northern_one_ends(border: int, upper: int, lower: int) -> None:
     """As GLO-30 has it: a row has fewer posts north of 50, 60, 70, 80 and 85 degrees."""
     reach = 8 / lower * 40

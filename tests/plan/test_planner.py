@@ -18,7 +18,7 @@ from registry import process
 from scenes.dem import write_geotiff
 from scenes.sentinel2 import Scene, write_scene
 from scenes.world import World
-from support import bounds_of, local, lonlat, run_job, within
+from support import JOB, Job, bounds_of, local, lonlat, run_job, within
 
 WORLD = World(seed=2)
 CROP = (11.243, 46.6405, 11.2515, 46.6455)
@@ -58,11 +58,18 @@ def scene(folder: Path, tile: str, east: int) -> Scene:
 
 
 def plan(
-    folder: Path, *, shard: int | None = None, lattice: tuple[int, int] | None = None, environ: dict[str, str] | None = None, **more: Any
+    folder: Path,
+    *,
+    shard: int | None = None,
+    lattice: tuple[int, int] | None = None,
+    environ: dict[str, str] | None = None,
+    **more: Any,
 ) -> Planned:
     service = process("point-cloud")
     inputs = service.Inputs.model_validate(local(folder / "c", folder / "dem.tif", CROP) | more)
-    given = Settings.from_environment({"EO_SHARDS_HOME": str(folder / "home"), "EO_SHARDS_CHUNK": "32"} | (environ or {}))
+    given = Settings.from_environment(
+        {"EO_SHARDS_HOME": str(folder / "home"), "EO_SHARDS_CHUNK": "32"} | (environ or {})
+    )
     return make_plan(service, inputs, job="job", settings=given, now=NOW, shard=shard, lattice=lattice)
 
 
@@ -76,7 +83,7 @@ def area(windows: list[Window]) -> np.ndarray[Any, Any]:
     return times
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 4), st.tuples(st.integers(-99, 99), st.integers(-99, 99)))
 def test_shards_hold_every_pixel_of_the_box_once_and_lie_on_the_lattice(
     folder: Path, times: int, lattice: tuple[int, int]
@@ -112,12 +119,14 @@ def test_blocks_are_whole_tiles_that_are_needed_each_once(folder: Path) -> None:
         assert area(windows).max() == 1
         assert area(windows).shape == source.grid.window.shape
         if isinstance(source, ImageSource):
-            assert source.cell == ((32, 32) if source.band != "SCL" else (32, 32))
+            assert source.cell == (32, 32)
             for window in windows:
                 moved = window.shifted(*source.origin)
                 assert [moved.col % 32, moved.row % 32] == [0, 0]
     # All three bands of a scene are read alike.
-    shapes = {source.grid.window for name, source in planned.plan.sources.items() if name.endswith(("B02", "B03", "B04"))}
+    shapes = {
+        source.grid.window for name, source in planned.plan.sources.items() if name.endswith(("B02", "B03", "B04"))
+    }
     assert len(shapes) <= 2
 
 
@@ -139,16 +148,16 @@ def test_predictions_hold(folder: Path, tmp_path: Path, fraction: float) -> None
     inputs = local(folder / "c", folder / "dem.tif", CROP, sampled_fraction=fraction)
     done = run_job(tmp_path, chunk=32, **inputs)
     predicted = done.plan.predicted
-    assert predicted.points == pytest.approx(done.result.summary["points"], rel=0.02)
-    assert predicted.result_bytes == pytest.approx(15 * done.result.summary["points"], rel=0.02)
-    assert predicted.pixels == pytest.approx(done.result.summary["pixels_inside"], rel=0.02)
+    points = done.result.summary["points"]
+    perimeter = 2 * (done.plan.grid.window.width + done.plan.grid.window.height)
+    assert points <= predicted.points <= points + perimeter
+    assert predicted.result_bytes >= 15 * points
+    assert abs(predicted.pixels - done.result.summary["pixels_inside"]) <= perimeter
     assert predicted.source_requests == 0
     assert predicted.parts == predicted.units["drape"]
 
 
 def test_the_scratch_space_suffices(folder: Path, tmp_path: Path) -> None:
-    from support import JOB, Job  # noqa: PLC0415
-
     job = Job(tmp_path, local(folder / "c", folder / "dem.tif", CROP), chunk=64)
     job.stages()
     files = [path for path in (job.home / "scratch" / JOB).rglob("*") if path.is_file()]
@@ -181,8 +190,8 @@ def test_a_box_far_from_the_zones_meridian_needs_a_crs(folder: Path) -> None:
 
 
 def test_too_many_shards_are_refused_with_both_numbers(folder: Path) -> None:
-    with pytest.raises(TooLarge, match=r"the job has 1\d,\d{3} shards, the fan-in joins at most 10,000"):
-        plan(folder, bbox=[11.0, 46.4, 11.6, 46.8], shard=32)
+    with pytest.raises(TooLarge, match=r"the job has \d\d,\d{3} shards, the fan-in joins at most 10,000"):
+        plan(folder, bbox=[11.1, 46.45, 11.6, 46.75], shard=32)
 
 
 def test_a_worker_too_small_is_refused_with_both_numbers(folder: Path) -> None:

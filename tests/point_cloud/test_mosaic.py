@@ -31,6 +31,7 @@ from support import (
     moved,
     places,
     projected,
+    quick_dem,
     run_job,
     within,
 )
@@ -45,7 +46,11 @@ def write(folder: Path, epsg: int, ulx: float, uly: float, **more: Any) -> Scene
 
 
 def run(folder: Path, scenes: Sequence[Scene], bbox: Bounds, **more: Any) -> tuple[Done, Dem]:
-    dem = write_edh_zarr(folder / "dem.zarr", world=WORLD, bounds=bounds_of(*scenes), chunks=(128, 128))
+    bounds = bounds_of(*scenes)
+    if bounds[0] > bounds[2]:
+        dem = write_edh_zarr(folder / "dem.zarr", world=WORLD, bounds=bounds, chunks=(128, 128))
+    else:
+        dem = quick_dem(folder / "dem.tif", WORLD, bounds)
     return run_job(folder, **({"shard": 64} | local(folder / "c", dem.path, bbox) | more)), dem
 
 
@@ -55,7 +60,9 @@ def grid_points(done: Done, scenes: Sequence[Scene], bbox: Bounds) -> tuple[NDAr
     ends = [moved(crs_of(s), crs, *(axis[[0, 95, -96, -1]] for axis in centres(s)[2:])) for s in scenes]
     left, right = (10 * np.floor(f(f(x) for x, _ in ends) / 10) for f in (min, max))
     low, high = (10 * np.floor(f(f(y) for _, y in ends) / 10) for f in (min, max))
-    x, y = (a.ravel() for a in np.meshgrid(np.arange(left - 195, right + 200, 10), np.arange(low - 195, high + 200, 10)))
+    x, y = (
+        a.ravel() for a in np.meshgrid(np.arange(left - 195, right + 200, 10), np.arange(low - 195, high + 200, 10))
+    )
     inside = within(bbox, *lonlat(crs, x, y))
     return x[inside], y[inside]
 
@@ -162,7 +169,7 @@ def test_before_and_after_baseline_04_a_place_has_one_colour(tmp_path: Path) -> 
         cols, rows, _, _ = centres(scene)
         np.testing.assert_array_equal(sorted_rgb(done), colours(scene, cols, rows))
         tables.append(done.cloud.table())
-    np.testing.assert_array_equal(*tables)
+    np.testing.assert_array_equal(tables[0], tables[1])
 
 
 def sorted_rgb(done: Done) -> NDArray[np.uint8]:
@@ -281,7 +288,9 @@ def test_a_scene_whose_footprint_lies_does_not_change_the_colours_of_another(tmp
     west, south, east, north = bounds_of(own)
     wide = (west, south, east + 0.01, north)
     ring = [[wide[i], wide[j]] for i, j in ((0, 1), (2, 1), (2, 3), (0, 3), (0, 1))]
-    liar.item_path.write_text(json.dumps(liar.item | {"geometry": {"type": "Polygon", "coordinates": [ring]}, "bbox": wide}))
+    liar.item_path.write_text(
+        json.dumps(liar.item | {"geometry": {"type": "Polygon", "coordinates": [ring]}, "bbox": wide})
+    )
     done, _ = run(tmp_path, [own], wide)
     assert len(done.plan.scenes) == 2
     cols, rows, _, _ = centres(own)

@@ -76,7 +76,9 @@ def test_every_pixel_is_where_it_is_with_its_height_and_colour(place: Place, tmp
 
 
 @pytest.mark.parametrize(("zarr_format", "ascending"), [(2, True), (3, True), (2, False)])
-def test_latitudes_may_run_either_way_and_zarr_be_of_either_format(zarr_format: Any, ascending: bool, tmp_path: Path) -> None:
+def test_latitudes_may_run_either_way_and_zarr_be_of_either_format(
+    zarr_format: Any, ascending: bool, tmp_path: Path
+) -> None:
     scene = scene_at(tmp_path / "c", 32632, 11.4, 46.6, size=64)
     dem = write_edh_zarr(
         tmp_path / "dem.zarr",
@@ -101,7 +103,7 @@ def test_a_local_geotiff_may_have_any_crs(crs: str, resolution: float, tmp_path:
     west, south, east, north = bounds_of(scene)
     x, y = (west, east, west, east), (south, south, north, north)
     if crs != "EPSG:4326":
-        x, y = (tuple(axis) for axis in projected(crs, np.array(x), np.array(y)))  # type: ignore[assignment]
+        x, y = (tuple(axis) for axis in projected(crs, np.array(x), np.array(y)))
     bounds = (min(x) - 9 * resolution, min(y) - 9 * resolution, max(x) + 9 * resolution, max(y) + 9 * resolution)
     dem = write_geotiff(
         tmp_path / "dem.tif", world=WORLD, crs=crs, bounds=bounds, resolution=resolution, vertical="EPSG:3855"
@@ -119,4 +121,6 @@ def test_absolute_coordinates_are_the_same_points(tmp_path: Path) -> None:
     near, far = run_job(tmp_path, **inputs), run_job(tmp_path, coordinates="absolute", **inputs)
     np.testing.assert_array_equal(near.cloud.table(), far.cloud.table())
     assert [far.cloud.comments[f"offset_{axis}"] for axis in "xyz"] == [["0"], ["0"], ["0"]]
-    assert np.abs(near.cloud.xyz[:, :2] - [float(near.cloud.comments[f"offset_{axis}"][0]) for axis in "xy"]).max() < 700
+    assert (
+        np.abs(near.cloud.xyz[:, :2] - [float(near.cloud.comments[f"offset_{axis}"][0]) for axis in "xy"]).max() < 700
+    )

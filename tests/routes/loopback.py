@@ -133,7 +133,9 @@ class Machine:
         home = tempfile.mkdtemp(prefix="home-", dir=self.folder)
         settings = self.settings(EO_SHARDS_HOME=home, **env)
         service = process("point-cloud")
-        planned = make_plan(service, service.Inputs.model_validate(dict(inputs)), job="job", settings=settings, shard=shard)
+        planned = make_plan(
+            service, service.Inputs.model_validate(dict(inputs)), job="job", settings=settings, shard=shard
+        )
         store = FolderStore(settings.home)
         LocalEngine(store, settings).start(planned.plan, planned.units)
         parts, usages = [], []
@@ -177,6 +179,27 @@ def ended(running: subprocess.Popen[str]) -> Ran:
     finally:
         running.kill()
     return Ran(running.returncode, out, err)
+
+
+def ended_with_peak(running: subprocess.Popen[str]) -> tuple[Ran, int]:
+    """Wait for a command; its largest resident set in bytes comes along (VmHWM, as the kernel has it at its end)."""
+    assert running.stdout is not None
+    assert running.stderr is not None
+    out, err = running.stdout.read(), running.stderr.read()
+    _, status, usage = os.wait4(running.pid, 0)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    return Ran(running.returncode, out, err), usage.ru_maxrss * 1024
+
+
+def disk_with(folder: Path, free: int) -> dict[str, str]:
+    """What to add to an environment so that its disks seem to have so many bytes free."""
+    place = folder / "disk"
+    place.mkdir(exist_ok=True)
+    (place / "sitecustomize.py").write_text(
+        f"import collections, shutil\nUsage = collections.namedtuple('Usage', 'total used free')\n"
+        f"shutil.disk_usage = lambda path: Usage(10**13, 10**13 - {free}, {free})\n"
+    )
+    return {"PYTHONPATH": str(place)}
 
 
 def points(path: Path) -> bytes:
@@ -223,7 +246,9 @@ class Cdse:
 
 
 @contextlib.contextmanager
-def cdse(folder: Path, scenes: Sequence[Scene], dem: Path, items: Iterable[dict[str, Any]] | None = None) -> Iterator[Cdse]:
+def cdse(
+    folder: Path, scenes: Sequence[Scene], dem: Path, items: Iterable[dict[str, Any]] | None = None
+) -> Iterator[Cdse]:
     """Serve scenes and the Zarr store of an elevation model, each behind its login."""
     items = [remote_item(scene) for scene in scenes] if items is None else items
     with S3Peer() as s3, FileServer(dem.parent, user=EDH_USER, password=EDH_TOKEN) as store, StacApi(items) as stac:

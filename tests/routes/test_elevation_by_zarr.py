@@ -97,15 +97,20 @@ def test_a_job_across_the_antimeridian_reads_both_ends(
 
 
 def test_a_chunk_that_is_not_there_is_a_void(serve: Callable[..., Served]) -> None:
-    served = serve()
-    chunks = sorted((served.dem.path / "dsm" / "c").glob("*/*"))
-    chunks[len(chunks) // 2].unlink()
+    served = serve(chunks=(16, 16))
+    chunks = [path for path in (served.dem.path / "dsm" / "c").glob("*/*") if path.is_file()]
+    west, south, east, north = bounds_of(served.scene)
+    row, col = int((90 - (south + north) / 2) * 3600) // 16, int(((west + east) / 2 + 180) * 3600) // 16
+    middle = served.dem.path / "dsm" / "c" / str(row) / str(col)
+    assert middle in chunks
+    middle.unlink()
     worked = served.work()
     summary = worked.result.summary
     assert 0 < len(worked.cloud.xyz) < summary["pixels_inside"]
     assert summary["pixels_without_elevation"] == summary["pixels_inside"] - len(worked.cloud.xyz)
-    assert "no elevation in earth-data-hub" in worked.notes
+    assert "where earth-data-hub has no elevation" in worked.notes
     assert off_truth(worked.cloud, served.dem) <= 0.05
+    assert sum(call.status == 404 for call in served.server.calls) == 1
 
 
 @pytest.mark.parametrize("status", [401, 403])

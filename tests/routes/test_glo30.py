@@ -51,9 +51,12 @@ class Served:
 def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     servers: list[FileServer] = []
 
-    def start(epsg: int, lon: float, lat: float, *, missing: tuple[str, ...] = (), withheld: tuple[str, ...] = ()) -> Served:
+    def start(
+        epsg: int, lon: float, lat: float, *, missing: tuple[str, ...] = (), withheld: tuple[str, ...] = ()
+    ) -> Served:
         scene = scene_at(tmp_path / "catalog", epsg, lon, lat, file_format="gtiff")
         root = tmp_path / "served"
+        (root / "30").mkdir(parents=True)
         dem = write_glo30(root / "30", world=WORLD, bounds=bounds_of(scene), missing=(*missing, *withheld))
         known = "".join(f"{name.replace('COG_10', 'COG_30')}\n" for name in (*dem.tiles, *withheld))
         (root / "90").mkdir()
@@ -127,7 +130,7 @@ def test_withheld_land_is_a_void_that_the_result_names(serve: Callable[..., Serv
     assert 1000 < len(cloud.xyz) < worked.result.summary["pixels_inside"]
     assert off_truth(cloud, served.dem) <= 0.05
     assert withheld in worked.notes
-    assert "no elevation in cop-dem-glo-30" in worked.notes
+    assert "where cop-dem-glo-30 has no elevation" in worked.notes
 
 
 def test_nothing_but_withheld_land_is_nothing_found(serve: Callable[..., Served]) -> None:

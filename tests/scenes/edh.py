@@ -53,7 +53,10 @@ def write_edh_zarr(
     )
     chunk = chunks or ((3600, 1800) if zarr_format == 3 else (3600, 3600))
     group = zarr.open_group(str(folder), mode="w", zarr_format=zarr_format)
-    group.attrs.update({"Conventions": "CF-1.8", "title": "Copernicus DEM GLO-30 (generated)"})
+    # EPSG:9518 is WGS 84 with EGM2008 heights: read as a file of one's own, the store has to say so itself.
+    group.attrs.update(
+        {"Conventions": "CF-1.8", "title": "Copernicus DEM GLO-30 (generated)", "proj:code": "EPSG:9518"}
+    )
     dsm = _array(
         group,
         "dsm",

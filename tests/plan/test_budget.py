@@ -1,0 +1,156 @@
+"""What a plan predicts against what a job takes, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eo.errors import TooLarge
+from eo.grid import Window
+from eo.job import Plan, Prediction, Stage, Usage
+from eo.records import read_plan
+from eo.store import FolderStore
+from plan import budget
+from routes.loopback import STORE, Cdse, Machine, cdse, disk_with
+from routes.places import JULY, WORLD
+from scenes.edh import write_edh_zarr
+from scenes.sentinel2 import write_scene
+from support import bounds_of
+
+STAGES = [Stage(name="align", map="x:y", over="shards", bytes_per_pixel=40)]
+PREDICTED = Prediction(
+    pixels=1000,
+    points=1000,
+    result_bytes=15_000,
+    scratch_bytes=100_000,
+    source_requests=1,
+    source_bytes=1,
+    unit_memory_bytes=300_000_000,
+    units={"drape": 1},
+    parts=1,
+    cost_usd=0,
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    route: Cdse
+    plan: Plan
+    points: int
+    scratch: int
+    usages: list[Usage]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
+    """A cloudless scene by the whole remote route, its cube kept."""
+    folder = tmp_path_factory.mktemp("budget")
+    corner: dict[str, Any] = {"epsg": 32632, "ulx": 671_240, "uly": 5_168_180, "tile": "32TPS"}
+    scene = write_scene(folder / "catalog", world=WORLD, size=768, block=256, **corner)
+    dem = write_edh_zarr(folder / STORE, world=WORLD, bounds=bounds_of(scene), chunks=(450, 450), fill_chunks=True)
+    with cdse(folder / "machine", [scene], dem.path) as route:
+        machine = route.machine
+        machine.env |= {"EO_SHARDS_CHUNK": "256"}
+        inputs = {"bbox": list(bounds_of(scene, inset=250)), "datetime": JULY, "sampled_fraction": 0.2}
+        machine.order("run", inputs, "--keep-cube").fine()
+        scratch = machine.folder / "home" / "scratch"
+        size = sum(path.stat().st_size for path in scratch.rglob("*") if path.is_file())
+        job = next(scratch.iterdir()).name
+        plan = read_plan(FolderStore(machine.folder / "home"), job)
+        yield Measured(route, plan, len(machine.cloud().xyz), size, machine.usages())
+
+
+def test_points_are_an_upper_bound_and_close(measured: Measured) -> None:
+    assert measured.points <= measured.plan.predicted.points <= 1.05 * measured.points
+
+
+def test_disk_is_right_within_a_factor_of_two(measured: Measured) -> None:
+    assert measured.scratch / 2 <= measured.plan.predicted.scratch_bytes <= 2 * measured.scratch
+
+
+def test_requests_and_bytes_are_right_within_a_factor_of_two(measured: Measured) -> None:
+    peers = (measured.route.s3, measured.route.dem)
+    requests, sent = sum(peer.requests for peer in peers), sum(peer.bytes_sent for peer in peers)
+    assert requests / 2 <= measured.plan.predicted.source_requests <= 2 * requests
+    assert sent / 3 <= measured.plan.predicted.source_bytes <= 2 * sent
+
+
+def test_memory_is_an_upper_bound(measured: Measured) -> None:
+    peak = max(usage.peak_rss_bytes for usage in measured.usages)
+    assert peak <= measured.plan.predicted.unit_memory_bytes <= 600_000_000
+
+
+@pytest.mark.parametrize(("fraction", "side"), [(0.01, 400), (0.2, 400), (0.5, 1000), (1, 300)])
+def test_most_points_leaves_room_for_the_sampling_only(fraction: float, side: int) -> None:
+    most = budget.most_points(side * side, fraction, Window(0, 0, side, side))
+    assert fraction * side * side <= most <= fraction * side * side + 2.1 * 2 * side
+    assert budget.most_points(0, fraction, Window(0, 0, 1, 1)) <= 3
+
+
+def test_shards_grow_until_bodies_are_worth_a_copy_and_end_with_memory() -> None:
+    def edge(bytes_per_pixel: float, memory: int) -> int:
+        return budget.shard_edge(chunk=1024, bytes_per_pixel=bytes_per_pixel, memory=memory, stages=STAGES)
+
+    assert edge(15, 600_000_000) == 1024
+    assert edge(3, 600_000_000) == 2048
+    assert edge(0.1, 600_000_000) == 2048
+    assert edge(0.1, 300_000_000) == 1024
+    with pytest.raises(
+        TooLarge, match=r"a shard of 1024 x 1024 pixels takes 272 MB, a worker may use 100 MB: raise EO_SH"
+    ):
+        edge(15, 100_000_000)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"points": 1001}, r"up to 1,001 points, max_points is 1,000: lower sampled_fraction"),
+        ({"parts": 10_001}, r"10,001 shards, the fan-in joins at most 10,000: choose a coarser resolution"),
+        ({"unit_memory_bytes": 601_000_000}, r"a unit takes 601 MB, a worker may use 600 MB: raise EO_SHARDS_WORKER_"),
+    ],
+)
+def test_too_much_is_refused_with_value_limit_and_remedy(changed: dict[str, int], told: str) -> None:
+    budget.check(PREDICTED, memory=600_000_000, max_points=1000)
+    with pytest.raises(TooLarge, match=told):
+        budget.check(PREDICTED.model_copy(update=changed), memory=600_000_000, max_points=1000)
+
+
+def test_disks_are_added_up_where_they_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type("Usage", (), {"free": 114_999})
+    monkeypatch.setattr("plan.budget.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(TooLarge, match=r"about 0 MB of disk, .* has 0 MB free: lower sampled_fraction"):
+        budget.check_disk(PREDICTED, scratch=tmp_path / "a" / "b", out=tmp_path / "c")
+    usage.free = 115_000
+    budget.check_disk(PREDICTED, scratch=tmp_path / "a" / "b", out=tmp_path / "c")
+
+
+class TestTheCommandRefuses:
+    @pytest.fixture
+    def inputs(self, measured: Measured) -> dict[str, Any]:
+        plan = measured.plan
+        return {"bbox": plan.inputs["bbox"], "datetime": JULY, "sampled_fraction": 0.2}
+
+    @pytest.mark.parametrize(
+        ("more", "env", "told"),
+        [
+            ({}, {"EO_SHARDS_WORKER_MEMORY": "200"}, "a worker may use 200 MB"),
+            ({"max_points": 1000}, {}, "max_points is 1,000"),
+            ({"sampled_fraction": 1}, {"EO_SHARDS_CHUNK": "16", "EO_SHARDS_WORKER_MEMORY": "231"}, ""),
+            ({}, None, "of disk, "),
+        ],
+        ids=["memory", "points", "memory and chunk", "disk"],
+    )
+    def test_before_anything_is_left(
+        self, measured: Measured, inputs: dict[str, Any], tmp_path: Path, more: dict[str, Any], env: Any, told: str
+    ) -> None:
+        ours = {name: value for name, value in measured.route.machine.env.items() if name != "EO_SHARDS_HOME"}
+        machine = Machine(tmp_path, ours)
+        env = disk_with(tmp_path, 1_000_000) if env is None else env
+        said = machine.order("run", inputs | more, **env).failed(TooLarge.exit_code)
+        assert told in said
+        assert not (tmp_path / "out").exists()
+        assert not list((tmp_path / "home").glob("scratch/*"))
