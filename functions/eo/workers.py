@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 TRIES = 3
 """How often a call is given to a worker that is killed over it."""
+SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+"""What ends the parent in an orderly way."""
 PATIENCE = 5.0
 """Seconds an idle worker has to end by itself."""
 
@@ -138,16 +140,24 @@ class Workers:
 
 @contextmanager
 def _shielded() -> Iterator[None]:
-    """Start processes undisturbed, and keep the signals from them for good: they inherit the mask.
+    """Start processes undisturbed by signals, and keep these from them for good: they inherit the mask.
 
-    The parent ends them when it is told to end.
+    This process ends them when it is told to end. What it is told meanwhile, it hears afterwards: in the handler of the
+    time before, for another thread may take a signal that is blocked here.
     """
     resource_tracker.ensure_running()  # where it is not running, what starts below starts it, and that ends the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    heard: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.signal(number, lambda got, _frame: heard.append(got)) for number in SIGNALS if main}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in heard:
+            signal.raise_signal(number)
 
 
 def _serve(connection: Connection, memory: int) -> None:

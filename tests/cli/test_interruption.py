@@ -154,11 +154,13 @@ class TestTwoAtOnce:
     def test_one_works_and_the_other_says_so(self, place: Place, machine: Machine) -> None:
         with machine.started("run", *machine.order(place)) as one:
             after(one, LINES)
+            os.kill(one.pid, signal.SIGSTOP)
             other = machine.run("run", *machine.order(place))
             assert other.code == 10
             assert other.complaint.startswith(f"JobBusy: process {one.pid} is working on this job")
             assert "  running   " in machine.run("jobs").out
             assert machine.run("clean").out == ""
+            os.kill(one.pid, signal.SIGCONT)
             assert finished(one).code == 0
 
     def test_started_in_the_same_moment(self, place: Place, machine: Machine) -> None:
@@ -168,7 +170,7 @@ class TestTwoAtOnce:
         assert len(list(machine.out.iterdir())) == 4
 
     def test_other_orders_do_not_mind(self, place: Place, machine: Machine, tmp_path: Path) -> None:
-        elsewhere = machine.order(place, out=tmp_path / "elsewhere")
+        elsewhere = machine.order(place, out=tmp_path / "deep" / "elsewhere")
         finer = machine.order(place, "--sampled-fraction", "0.5", out=tmp_path / "finer")
         with (
             machine.started("run", *machine.order(place)) as one,
@@ -176,6 +178,6 @@ class TestTwoAtOnce:
             machine.started("run", *finer) as three,
         ):
             assert [finished(process).code for process in (one, two, three)] == [0, 0, 0]
-        plys = [(folder / "point_cloud.ply").read_bytes() for folder in (machine.out, tmp_path / "elsewhere")]
+        plys = [(folder / "point_cloud.ply").read_bytes() for folder in (machine.out, tmp_path / "deep" / "elsewhere")]
         assert plys[0] == plys[1]
         assert machine.run("jobs").out.count("successful") == 3

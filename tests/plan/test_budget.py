@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,6 +18,10 @@ from routes.places import JULY, WORLD
 from scenes.edh import write_edh_zarr
 from scenes.sentinel2 import write_scene
 from support import bounds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 STAGES = [Stage(name="align", map="x:y", over="shards", bytes_per_pixel=40)]
 PREDICTED = Prediction(
@@ -130,9 +132,10 @@ def test_disks_are_added_up_where_they_are_one(tmp_path: Path, monkeypatch: pyte
 
 class TestTheCommandRefuses:
     @pytest.fixture
-    def inputs(self, measured: Measured) -> dict[str, Any]:
-        plan = measured.plan
-        return {"bbox": plan.inputs["bbox"], "datetime": JULY, "sampled_fraction": 0.2}
+    def order(self, measured: Measured, tmp_path: Path) -> tuple[Machine, dict[str, Any]]:
+        ours = {name: value for name, value in measured.route.machine.env.items() if name != "EO_SHARDS_HOME"}
+        bbox = measured.plan.inputs["bbox"]
+        return Machine(tmp_path, ours), {"bbox": bbox, "datetime": JULY, "sampled_fraction": 0.2}
 
     @pytest.mark.parametrize(
         ("more", "env", "told"),
@@ -145,10 +148,10 @@ class TestTheCommandRefuses:
         ids=["memory", "points", "memory and chunk", "disk"],
     )
     def test_before_anything_is_left(
-        self, measured: Measured, inputs: dict[str, Any], tmp_path: Path, more: dict[str, Any], env: Any, told: str
+        self, order: tuple[Machine, dict[str, Any]], more: dict[str, Any], env: dict[str, str] | None, told: str
     ) -> None:
-        ours = {name: value for name, value in measured.route.machine.env.items() if name != "EO_SHARDS_HOME"}
-        machine = Machine(tmp_path, ours)
+        machine, inputs = order
+        tmp_path = machine.folder
         env = disk_with(tmp_path, 1_000_000) if env is None else env
         said = machine.order("run", inputs | more, **env).failed(TooLarge.exit_code)
         assert told in said
