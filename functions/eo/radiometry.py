@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -73,6 +74,7 @@ class Radiometry:
         return cls(int(dn_offset), int(quantification))
 
 
+@lru_cache(maxsize=64)
 def stretch_lut(radiometry: Radiometry, max_reflectance: float) -> NDArray[np.uint8]:
     """Colour of every DN: uint8 (65536,), floor(255 clip(rho / max_reflectance, 0, 1) + 1/2).
 
@@ -86,7 +88,9 @@ def stretch_lut(radiometry: Radiometry, max_reflectance: float) -> NDArray[np.ui
     step = radiometry.quantification * exact_max / 255
     first_dn = [math.ceil((colour - Fraction(1, 2)) * step) - radiometry.offset for colour in range(1, 256)]
     first_dn = [min(max(dn, 0), _LARGEST_DN + 1) for dn in first_dn]  # a huge maximum leaves the range of int64
-    return np.searchsorted(np.array(first_dn, np.int64), _DN, side="right").astype(np.uint8)
+    lut = np.searchsorted(np.array(first_dn, np.int64), _DN, side="right").astype(np.uint8)
+    lut.flags.writeable = False
+    return lut
 
 
 def shift_lut(radiometry: Radiometry, common_offset: int) -> NDArray[np.uint16]:

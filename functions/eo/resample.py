@@ -13,11 +13,15 @@ Doubles = NDArray[np.float64]
 T = TypeVar("T", bound=np.generic)
 
 
-def _cells(at: Doubles, size: int) -> tuple[NDArray[np.intp], Doubles, NDArray[np.bool_]]:
+def _cells(at: Doubles, size: int) -> tuple[NDArray[np.intp], Doubles, NDArray[np.bool_] | bool]:
     """(lower neighbour, weight of the upper one, whether the point lies on the raster) along one axis.
 
     The half pixel between the outermost centre and the raster's edge takes the outermost value.
     """
+    # Most points have neighbours on all sides: two scans spare them five passes.
+    if at.size and at.min() >= 0 and at.max() < size - 1:
+        lower = at.astype(np.intp)
+        return lower, at - lower, True
     on = (at >= -0.5) & (at < size - 0.5)
     held = np.clip(at, 0, size - 1)
     lower = np.minimum(held.astype(np.intp), max(size - 2, 0))
@@ -34,12 +38,24 @@ def bilinear_float(values: NDArray[np.float32], u: Doubles, v: Doubles) -> NDArr
     col, right, on_u = _cells(u, width)
     row, down, on_v = _cells(v, height)
     flat = values.ravel()
-    first = row * width + col
+    at = row * width
+    at += col
     step, line = min(1, width - 1), width if height > 1 else 0
-    a, b = flat[first], flat[first + step]
-    c, d = flat[first + line], flat[first + line + step]
-    upper = a + (b - a) * right
-    result = upper + (c + (d - c) * right - upper) * down
+    a = flat.take(at)
+    at += step
+    b = flat.take(at)
+    at += line
+    d = flat.take(at)
+    at -= step
+    c = flat.take(at)
+    # upper + (lower - upper) * down, in place.
+    upper = (b - a) * right
+    upper += a
+    result = (d - c) * right
+    result += c
+    result -= upper
+    result *= down
+    result += upper
     unknown = np.isnan(result)
     if unknown.any():
         # A neighbour of no weight must not count: NaN * 0 is NaN.
@@ -47,7 +63,7 @@ def bilinear_float(values: NDArray[np.float32], u: Doubles, v: Doubles) -> NDArr
         parts = ((wa, a), (wb, b), (wc, c), (wd, d))
         again = sum(np.where(weight[unknown] == 0, 0.0, weight[unknown] * value[unknown]) for weight, value in parts)
         result[unknown] = again
-    on = on_u & on_v
+    on = np.asarray(on_u & on_v)
     if not on.all():
         result[~on] = np.nan
     rounded: NDArray[np.float32] = result.astype(np.float32)

@@ -25,7 +25,7 @@ def align(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
     window = unit.window
     in_box = inside(io.plan.grid, io.plan.bbox, window)
     valid, counts = _mosaic(window, in_box, io)
-    counts["inside"] = int(in_box.sum())
+    counts["inside"] = int(np.count_nonzero(in_box))
     io.cube.write_target("valid", window, valid)
     extremes = {}
     if io.cube.has("elevation"):
@@ -34,7 +34,7 @@ def align(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
             height += undulation(io.plan.grid, window, io.plan.bbox.centre_lon)
         io.cube.write_target("elevation", window, height)
         known = ~np.isnan(height)
-        counts["void"] = int(((valid > 0) & ~known).sum())
+        counts["void"] = int(np.count_nonzero((valid > 0) & ~known))
         if known.any():
             extremes["elevation"] = (float(np.nanmin(height)), float(np.nanmax(height)))
     return Part(unit=unit.id, counts=counts, extremes=extremes)
@@ -60,23 +60,23 @@ def _mosaic(window: Window, in_box: NDArray[np.bool_], io: UnitIO) -> tuple[NDAr
             data &= values[band] > 0
         seen |= data
         if CLASSES in own and plan.inputs.get("mask_clouds", True):
-            data &= ~SCL_MASKED[_classes(*own[CLASSES], window, io)]
+            data &= ~_masked(*own[CLASSES], window, io)
         fresh = data & (origin == 0)
-        origin[fresh] = index + 1
+        np.copyto(origin, index + 1, where=fresh)
         for band, target in filled.items():
             lut = shift_lut(
                 plan.scenes[index].assets[band].radiometry or plan.radiometry[band], plan.radiometry[band].offset
             )
             target[fresh] = lut[values[band][fresh]]
-        if (origin[in_box] > 0).all():
+        if not (in_box & (origin == 0)).any():
             break
     for band, target in filled.items():
         io.cube.write_target(band, window, target)
     if io.cube.has("scene"):
         io.cube.write_target("scene", window, origin)
     valid = in_box & (origin > 0)
-    empty, masked = int((in_box & ~seen).sum()), int((in_box & seen & (origin == 0)).sum())
-    return valid.astype(np.uint8), {"empty": empty, "masked": masked, "valid": int(valid.sum())}
+    found = {"empty": in_box & ~seen, "masked": in_box & seen & (origin == 0), "valid": valid}
+    return valid.view(np.uint8), {name: int(np.count_nonzero(pixels)) for name, pixels in found.items()}
 
 
 def _reaches(source: ImageSource, window: Window, io: UnitIO) -> bool:
@@ -91,6 +91,8 @@ def _band(name: str, source: ImageSource, window: Window, io: UnitIO) -> NDArray
     local = source.grid.to_sibling(grid.crs)
     offset = grid.offset_of(local)
     if offset is not None:
+        if window.intersection(Window(*offset, local.width, local.height)) == window:
+            return io.cube.read(name, window.shifted(-offset[0], -offset[1]))
         result = np.zeros(window.shape, np.uint16)
         common = window.intersection(Window(*offset, local.width, local.height))
         if common is not None:
@@ -99,23 +101,26 @@ def _band(name: str, source: ImageSource, window: Window, io: UnitIO) -> NDArray
     return _resampled(name, local, window, io, kernel=bilinear_dn, dtype=np.uint16)
 
 
-def _classes(name: str, source: ImageSource, window: Window, io: UnitIO) -> NDArray[np.uint8]:
-    """A scene's classes on a window of the target grid: the class of the pixel in which the centre lies."""
+def _masked(name: str, source: ImageSource, window: Window, io: UnitIO) -> NDArray[np.bool_]:
+    """Which pixels of a window of the target grid are not ground, by the class of the pixel in which the centre lies."""
     grid = io.plan.grid
     local = source.grid.to_sibling(grid.crs)
     if local.crs != grid.crs:
-        return _resampled(name, local, window, io, kernel=_code, dtype=np.uint8)
+        return SCL_MASKED.take(_resampled(name, local, window, io, kernel=_code, dtype=np.uint8))
     # In one CRS a column decides on the column and a row on the row: no coordinates for each pixel.
-    result = np.zeros(window.shape, np.uint8)
+    result = np.ones(window.shape, bool)
     cols = np.floor((grid.x(0.5) - local.x + np.arange(window.col, window.col_end) * grid.resolution) / local.dx)
     rows = np.floor((local.y - grid.y(0.5) + np.arange(window.row, window.row_end) * grid.resolution) / local.dy)
-    on_cols, on_rows = (cols >= 0) & (cols < local.width), (rows >= 0) & (rows < local.height)
-    if not (on_cols.any() and on_rows.any()):
+    on_cols = np.flatnonzero((cols >= 0) & (cols < local.width))
+    on_rows = np.flatnonzero((rows >= 0) & (rows < local.height))
+    if not (on_cols.size and on_rows.size):
         return result
     cols, rows = cols[on_cols].astype(np.intp), rows[on_rows].astype(np.intp)
     part = Window(int(cols[0]), int(rows[0]), int(cols[-1] - cols[0]) + 1, int(rows[-1] - rows[0]) + 1)
-    values = io.cube.read(name, part)
-    result[np.ix_(on_rows, on_cols)] = values[np.ix_(rows - part.row, cols - part.col)]
+    masked = SCL_MASKED.take(io.cube.read(name, part))
+    # Both axes ascend without gaps: the pixels on the raster are one block.
+    block = result[on_rows[0] : on_rows[-1] + 1, on_cols[0] : on_cols[-1] + 1]
+    block[...] = masked.take(cols - part.col, axis=1).take(rows - part.row, axis=0)
     return result
 
 

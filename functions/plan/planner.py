@@ -92,6 +92,7 @@ def make_plan(
             inputs.dem, path=inputs.dem_path, bbox=inputs.bbox, settings=settings, traffic=traffic
         )
         heights = sheets(lattices, grid=grid, shards=windows, centre_lon=inputs.bbox.centre_lon)
+    scenes = images.keep_used(scenes)
     radiometry = {
         band: common([scene.assets[band].radiometry or Radiometry(0) for scene in scenes]) for band in wanted.bands
     }

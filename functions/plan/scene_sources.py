@@ -35,6 +35,17 @@ class Fetched:
     requests: int = 0
     bytes_in: int = 0
 
+    def keep_used(self, scenes: Sequence[Scene]) -> list[Scene]:
+        """The scenes of which something is fetched; the sources are renumbered to count among them.
+
+        A footprint can lie. A scene whose file does not reach the job must not count in its offsets or its lineage.
+        """
+        used = sorted({source.scene for source in self.sources.values()})
+        self.sources = {
+            name: source.model_copy(update={"scene": used.index(source.scene)}) for name, source in self.sources.items()
+        }
+        return [scenes[index] for index in used]
+
 
 @dataclass(frozen=True)
 class Decimated:

@@ -1,6 +1,8 @@
 """The drape stage: a shard of the cube as the body of a PLY file."""
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,8 @@ def drape(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
     bands = [io.cube.read_target(band, window) for band in BANDS]
     stretches = [stretch_lut(plan.radiometry[band], inputs["max_reflectance"]) for band in BANDS]
     colours = list(zip(stretches, bands, strict=True))
-    io.put("body", _vertices(kept, height, colours, plan, window))
+    heights = _Range()
+    io.put("body", _vertices(kept, height, colours, plan, window, heights=heights))
     small = np.where(thumbnail(known, window, plan), thumbnail(height, window, plan), np.nan)
     io.put("thumbnail", [packed(small, [lut[thumbnail(dn, window, plan)] for lut, dn in colours]).tobytes()])
     return Part(
@@ -34,9 +37,20 @@ def drape(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
         keys=io.left.keys,
         sizes=io.left.sizes,
         digests=io.left.digests,
-        counts={"points": int(kept.sum()), "known": int(known.sum())},
-        extremes=_extremes(kept, height, plan, window),
+        counts={"points": int(np.count_nonzero(kept)), "known": int(np.count_nonzero(known))},
+        extremes=_extremes(kept, heights, plan, window),
     )
+
+
+@dataclass
+class _Range:
+    """Smallest and largest of values that come in pieces."""
+
+    low: float = math.inf
+    high: float = -math.inf
+
+    def add(self, values: NDArray[np.float32]) -> None:
+        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
 
 
 STRIP_PIXELS = 1 << 18
@@ -49,20 +63,35 @@ def _vertices(
     colours: list[tuple[NDArray[np.uint8], NDArray[np.uint16]]],
     plan: Plan,
     window: Window,
+    *,
+    heights: _Range,
 ) -> Iterator[memoryview]:
-    """Vertices of the kept pixels, row by row, in strips. Colours are (stretch, DNs) of red, green and blue."""
+    """Vertices of the kept pixels, row by row, in strips. Colours are (stretch, DNs) of red, green and blue.
+
+    Their heights go into `heights` on the way.
+    """
     coordinates = plan.inputs["coordinates"]
     x, y = axes(plan, window, absolute=coordinates == "absolute")
     lines = max(1, STRIP_PIXELS // window.width)
     for top in range(0, window.height, lines):
         strip = slice(top, top + lines)
         chosen = kept[strip]
-        rows, cols = np.nonzero(chosen)
-        if not rows.size:
+        # Indices into the flat strip: `take` by them costs a fifth of a boolean mask, once for each layer.
+        at = np.flatnonzero(chosen)
+        if not at.size:
             continue
-        red, green, blue = (lut[dn[strip][chosen]] for lut, dn in colours)
-        body = encode(x[cols], y[strip][rows], height[strip][chosen], (red, green, blue), coordinates)
-        yield body.data.cast("B")
+        if at.size == chosen.size:
+            shape = chosen.shape
+            east, north = np.broadcast_to(x, shape).ravel(), np.broadcast_to(y[strip, None], shape).ravel()
+            z = height[strip].ravel()
+            red, green, blue = (lut.take(dn[strip].ravel()) for lut, dn in colours)
+        else:
+            rows = at // window.width
+            east, north = x.take(at - rows * window.width), y[strip].take(rows)
+            z = height[strip].ravel().take(at)
+            red, green, blue = (lut.take(dn[strip].ravel().take(at)) for lut, dn in colours)
+        heights.add(z)
+        yield encode(east, north, z, (red, green, blue), coordinates).data.cast("B")
 
 
 def axes(plan: Plan, window: Window, *, absolute: bool) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
@@ -79,20 +108,16 @@ def axes(plan: Plan, window: Window, *, absolute: bool) -> tuple[NDArray[np.floa
     return x.astype(np.float32), y.astype(np.float32)
 
 
-def _extremes(
-    kept: NDArray[np.bool_], height: NDArray[np.float32], plan: Plan, window: Window
-) -> dict[str, tuple[float, float]]:
+def _extremes(kept: NDArray[np.bool_], heights: _Range, plan: Plan, window: Window) -> dict[str, tuple[float, float]]:
     """Smallest and largest absolute coordinates of the kept points."""
     cols, rows = np.flatnonzero(kept.any(axis=0)), np.flatnonzero(kept.any(axis=1))
     if not cols.size:
         return {}
     x, y = axes(plan, window, absolute=True)
-    low = np.min(height, where=kept, initial=np.inf)
-    high = np.max(height, where=kept, initial=-np.inf)
     return {
         "x": (float(x[cols[0]]), float(x[cols[-1]])),
         "y": (float(y[rows[-1]]), float(y[rows[0]])),
-        "z": (float(low), float(high)),
+        "z": (heights.low, heights.high),
     }
 
 
