@@ -118,11 +118,11 @@ def _work(jobs: "Jobs", order: "Order", *, new: bool = False, keep_cube: bool = 
 def _plan(arguments: argparse.Namespace, settings: "Settings") -> None:
     from cli import show  # noqa: PLC0415
 
-    plan = _known(settings).plan(_order(arguments))
+    plan, no_room = _known(settings).plan(_order(arguments))
     if arguments.json:
         print(plan.model_dump_json(indent=1))
     else:
-        show.plan(plan)
+        show.plan(plan, no_room)
 
 
 def _processes(_arguments: argparse.Namespace, _settings: "Settings") -> None:

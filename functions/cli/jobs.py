@@ -15,7 +15,7 @@ import eo
 from cli.deliver import check_out, deliver
 from cli.explain import explain
 from eo.engine import LocalEngine, Progress, Spent
-from eo.errors import CorruptData, EoShardsError, InvalidInput, JobBusy, NothingFound
+from eo.errors import CorruptData, EoShardsError, InvalidInput, JobBusy, NothingFound, TooLarge
 from eo.job import Plan, Result, Status
 from eo.records import read_plan, read_units
 from eo.settings import Settings, redact
@@ -68,9 +68,17 @@ class Jobs:
         self.settings = settings
         self.store = FolderStore(settings.home)
 
-    def plan(self, order: Order) -> Plan:
-        """Plan without doing or keeping anything. Raises what planning raises."""
-        return self._made(order).plan
+    def plan(self, order: Order) -> tuple[Plan, str | None]:
+        """(the plan, what `run` would say where the disks have no room), without doing or keeping anything.
+
+        A plan may be made on a laptop for a job that runs elsewhere. Raises what planning raises.
+        """
+        plan = self._made(order).plan
+        try:
+            self._check_disk(plan, order)
+        except TooLarge as error:
+            return plan, str(error)
+        return plan, None
 
     def run(
         self, order: Order, *, new: bool = False, keep_cube: bool = False, progress: Progress | None = None
@@ -100,6 +108,7 @@ class Jobs:
             if plan is None:
                 planned = self._made(order)
                 plan = planned.plan
+                self._check_disk(plan, order)
                 self.store.delete(f"scratch/{job}")
                 engine.start(plan, planned.units)
             elif not self.store.path(f"scratch/{job}/parts").is_dir():
@@ -113,12 +122,14 @@ class Jobs:
 
     def _made(self, order: Order) -> "Planned":
         # Imported here: a job that is finished needs no catalogues, and nothing of what reads them.
-        from plan.budget import check_disk  # noqa: PLC0415
         from plan.planner import make_plan  # noqa: PLC0415
 
-        planned = make_plan(process(order.process), order.inputs(), job=order.job, settings=self.settings)
-        check_disk(planned.plan.predicted, scratch=self.settings.home, out=order.out)
-        return planned
+        return make_plan(process(order.process), order.inputs(), job=order.job, settings=self.settings)
+
+    def _check_disk(self, plan: Plan, order: Order) -> None:
+        from plan.budget import check_disk  # noqa: PLC0415
+
+        check_disk(plan.predicted, scratch=self.settings.home, out=order.out)
 
     def _kept_plan(self, job: str) -> Plan | None:
         """The plan of an earlier attempt: scenes and dates are frozen in it. None where another version made it."""

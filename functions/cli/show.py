@@ -24,8 +24,8 @@ def outcome(found: Outcome) -> None:
         print(f"CPU by stage: {stages}; largest worker {found.spent.peak_rss / 1e6:,.0f} MB")
 
 
-def plan(made: Plan) -> None:
-    """Say what a job would do and cost."""
+def plan(made: Plan, no_room: str | None) -> None:
+    """Say what a job would do and cost, and why it could not run on this machine's disks, if so."""
     predicted = made.predicted
     window = made.grid.window
     rows = [
@@ -49,6 +49,7 @@ def plan(made: Plan) -> None:
         ("memory of a worker", f"up to {predicted.unit_memory_bytes / 1e6:,.0f} MB"),
         ("cost on AWS", f"about {predicted.cost_usd:.4f} USD of Lambda compute (list price, us-east-1)"),
         *(("note", note) for note in made.notes),
+        *([("note", f"it would not run here: {no_room}")] if no_room else []),
     ]
     for name, text in rows:
         print(f"{name:<20}{text}")

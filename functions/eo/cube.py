@@ -53,7 +53,7 @@ class Cube:
 
     def create(self, arrays: "Iterable[ArraySpec]") -> None:
         """Write the metadata of all arrays. Only the plan calls it; equal plans write equal bytes."""
-        root = zarr.create_group(store=self._store, overwrite=False) if not self._has_root() else zarr.open_group(self._store)
+        root = zarr.open_group(self._store, mode="a")
         for spec in arrays:
             if spec.name in root:
                 continue
@@ -67,13 +67,6 @@ class Cube:
                 compressors=[BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec()],
                 config={"write_empty_chunks": True},
             )
-
-    def _has_root(self) -> bool:
-        try:
-            zarr.open_group(self._store, mode="r")
-        except FileNotFoundError:
-            return False
-        return True
 
     def _array(self, name: str) -> "zarr.Array[Any]":
         if name not in self._arrays:
@@ -127,7 +120,9 @@ class Cube:
         target = self._targets[variable]
         array = self._array(target.array)
         inner = window.shifted(-target.window.col, -target.window.row)
-        whole = inner.snapped(array.chunks[1], array.chunks[0]).intersection(Window(0, 0, array.shape[1], array.shape[0]))
+        whole = inner.snapped(array.chunks[1], array.chunks[0]).intersection(
+            Window(0, 0, array.shape[1], array.shape[0])
+        )
         if whole is None:
             raise CorruptData(f"window {window.to_list()} lies outside of {variable}; run the job again with --new")
         if whole != inner:

@@ -156,8 +156,8 @@ def _shielded() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number in heard:
-            signal.raise_signal(number)
+        for told in heard:
+            signal.raise_signal(told)
 
 
 def _serve(connection: Connection, memory: int) -> None:

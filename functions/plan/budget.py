@@ -19,6 +19,8 @@ BYTES_PER_BLOCK_PIXEL = 12
 """Decoded, averaged and compressed copies of a block while it is written (measured: bench)."""
 COMPRESSION = 0.75
 """Size of the cube's chunks relative to their raw bytes; real 10 m bands reach 0.6 to 0.75."""
+UNIT_BYTES, ARRAY_BYTES = 2_000, 1_000
+"""What a unit leaves beside its pixels (part, usage), and the metadata of an array."""
 GB_SECOND = 0.0000166667
 """USD for a GB-second of AWS Lambda on x86-64, us-east-1 list price."""
 SECONDS_PER_MEGAPIXEL = {"blocks": 0.16, "shards": 0.12}
@@ -91,11 +93,12 @@ def predict(
             fetched[unit.array] += unit.window.pixels
     shard_pixels = sum(shard.pixels for shard in shards)
     scratch = sum(itemsize[array.dtype] * fetched.get(array.name, shard_pixels) * COMPRESSION for array in arrays)
+    records = UNIT_BYTES * sum(len(units[stage.name]) for stage in stages) + ARRAY_BYTES * len(arrays)
     return Prediction(
         pixels=pixels,
         points=points,
         result_bytes=points * bytes_per_point,
-        scratch_bytes=int(scratch) + points * bytes_per_point,
+        scratch_bytes=int(scratch) + points * bytes_per_point + records,
         source_requests=requests,
         source_bytes=bytes_in,
         unit_memory_bytes=memory,

@@ -162,7 +162,8 @@ def test_the_scratch_space_suffices(folder: Path, tmp_path: Path) -> None:
     job.stages()
     files = [path for path in (job.home / "scratch" / JOB).rglob("*") if path.is_file()]
     used = sum(path.stat().st_size for path in files if "c" in path.parts or path.suffix == ".body")
-    assert used <= 1.1 * job.plan.predicted.scratch_bytes
+    # Chunks of 64 pixels compress worse than those of 1024 for which the prediction was measured.
+    assert used <= 1.3 * job.plan.predicted.scratch_bytes
 
 
 @pytest.mark.parametrize(

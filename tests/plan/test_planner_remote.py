@@ -16,7 +16,7 @@ from peers.fixtures import EDH_TOKEN, EDH_USER
 from peers.s3 import KEY, SECRET, S3Peer
 from peers.stac import StacApi
 from peers.stac_items import ALPS, grid_items
-from routes.loopback import BUCKET, Machine, disk_with, ended_with_peak, options
+from routes.loopback import BUCKET, Machine, disk_with, peak_of
 from scenes.edh import write_edh_zarr
 from scenes.world import World
 
@@ -72,10 +72,9 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine,
 def test_the_users_own_example_is_planned(example: tuple[Machine, StacApi, S3Peer, FileServer]) -> None:
     machine, stac, s3, dem = example
     inputs = {"bbox": list(ALPS), "datetime": YEAR, "sampled_fraction": 0.2}
-    running = machine.start("plan", "point-cloud", *options(**inputs), "--json", **disk_with(machine.folder, 10**12))
-    ran, peak = ended_with_peak(running)
+    ran = machine.order("plan", inputs, "--json", **disk_with(machine.folder, 10**12))
     plan = json.loads(ran.fine())
-    assert peak < 512_000_000
+    assert peak_of(machine.folder) < 512_000_000
     pages = [call for call in stac.calls if call.path == "/v1/search"]
     assert len(stac.index.items) > 9000
     # Pages of candidates, then the chosen scenes whole.

@@ -181,25 +181,29 @@ def ended(running: subprocess.Popen[str]) -> Ran:
     return Ran(running.returncode, out, err)
 
 
-def ended_with_peak(running: subprocess.Popen[str]) -> tuple[Ran, int]:
-    """Wait for a command; its largest resident set in bytes comes along (VmHWM, as the kernel has it at its end)."""
-    assert running.stdout is not None
-    assert running.stderr is not None
-    out, err = running.stdout.read(), running.stderr.read()
-    _, status, usage = os.wait4(running.pid, 0)
-    running.returncode = os.waitstatus_to_exitcode(status)
-    return Ran(running.returncode, out, err), usage.ru_maxrss * 1024
+_SITE = """
+import atexit, collections, shutil
+Usage = collections.namedtuple("Usage", "total used free")
+shutil.disk_usage = lambda path: Usage(10**13, 10**13 - {free}, {free})
+
+@atexit.register
+def note_peak():
+    lines = open("/proc/self/status").read().splitlines()
+    open({note!r}, "w").write(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
+"""
 
 
 def disk_with(folder: Path, free: int) -> dict[str, str]:
-    """What to add to an environment so that its disks seem to have so many bytes free."""
-    place = folder / "disk"
+    """What to add to an environment so that its disks seem to have so many bytes free; notes the peak of memory too."""
+    place = folder / "site"
     place.mkdir(exist_ok=True)
-    (place / "sitecustomize.py").write_text(
-        f"import collections, shutil\nUsage = collections.namedtuple('Usage', 'total used free')\n"
-        f"shutil.disk_usage = lambda path: Usage(10**13, 10**13 - {free}, {free})\n"
-    )
+    (place / "sitecustomize.py").write_text(_SITE.format(free=free, note=str(place / "peak")))
     return {"PYTHONPATH": str(place)}
+
+
+def peak_of(folder: Path) -> int:
+    """Largest resident set in bytes of the command that ended last (VmHWM: getrusage would count this process too)."""
+    return int((folder / "site" / "peak").read_text()) * 1024
 
 
 def points(path: Path) -> bytes:

@@ -76,8 +76,15 @@ class TestWhatDoesNotPass:
         assert route.stac.requests == 0
         assert points(route.machine.folder / "out" / "point_cloud.ply") == points(same_locally)
 
-    @pytest.mark.parametrize("place", PLACES)
-    @pytest.mark.parametrize(("status", "error"), [(503, SourceUnavailable), (429, RateLimited)], ids=["503", "429"])
+    @pytest.mark.parametrize(
+        ("place", "status", "error"),
+        [
+            ("catalogue", 503, SourceUnavailable),
+            ("header of a file", 429, RateLimited),
+            ("elevation's metadata", 503, SourceUnavailable),
+            ("elevation", 429, RateLimited),
+        ],
+    )
     def test_the_last_attempt_is_the_third(
         self, route: Cdse, pair: Pair, place: str, status: int, error: type[EoShardsError]
     ) -> None:
