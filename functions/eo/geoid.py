@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import Transformer, datadir
+from pyproj import Transformer
 from pyproj.exceptions import ProjError
 
 from eo.errors import InvalidInput
@@ -32,7 +32,7 @@ def _shift() -> Transformer:
         )
     except ProjError:
         raise InvalidInput(
-            f"vertical ellipsoidal needs the geoid grid {GRIDS}, which is not in PROJ's folder {datadir.get_user_data_dir()}: "
+            f"vertical ellipsoidal needs the geoid grid {GRIDS}, which PROJ does not find: "
             f"fetch it (80 MB) by `pyproj sync --file {GRIDS.partition('.')[0]}`, set PROJ_USER_WRITABLE_DIRECTORY to the "
             "folder where it is, or choose vertical orthometric"
         ) from None

@@ -6,7 +6,6 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar, cast
 
@@ -15,6 +14,7 @@ from eo.range_file import Blocks, RangeFile
 from eo.retry import Policy, shown
 from eo.settings import CDSE_CONNECTIONS, EARTH_DATA_HUB_USER, Settings
 from eo.slots import connection_slots, slot_name
+from eo.traffic import Traffic
 from eo.wire import S3, Head, Http, Transport
 
 if TYPE_CHECKING:
@@ -33,16 +33,6 @@ EARTH_DATA_HUB_REMEDY = (
 _DIGESTS = {"d50110": "md5", "1220": "sha256", "1340": "sha512", "1620": "sha3_256", "1440": "sha3_512"}
 # A path that climbs leaves its place, also where its dots are encoded.
 _CLIMBS = re.compile(r"(^|/|\\)(\.|%2e){1,2}(/|\\|$)", re.IGNORECASE)
-
-
-@dataclass
-class Traffic:
-    """What was asked of remote sources."""
-
-    requests: int = 0
-    """Attempts, failed ones included."""
-    bytes: int = 0
-    """Bytes of bodies that arrived."""
 
 
 class ObjectReader:

@@ -10,6 +10,7 @@ from eo.job import Part, Plan, Unit
 from eo.records import read_part, read_units
 from eo.settings import Settings
 from eo.store import FolderStore
+from eo.traffic import Traffic
 
 if TYPE_CHECKING:
     from eo.cube import Cube
@@ -30,8 +31,6 @@ class UnitIO:
     def __init__(
         self, *, plan: Plan, stage: str, unit: str, cube: "Cube", store: FolderStore, settings: Settings, scratch: Path
     ) -> None:
-        from eo.transport import Traffic  # noqa: PLC0415 - heavy, and process modules import this one for ResultIO
-
         self.plan = plan
         self.cube = cube
         self.settings = settings

@@ -8,7 +8,7 @@ from eo.grid import RasterGrid
 from eo.settings import Settings
 from eo.sources import images
 from eo.sources.raster import FileInfo
-from eo.transport import Traffic
+from eo.traffic import Traffic
 
 
 class Files:

@@ -22,7 +22,7 @@ from eo.radiometry import Radiometry, common
 from eo.settings import Settings
 from eo.sources import elevation
 from eo.sources.lattice import EGM2008, Lattice
-from eo.transport import Traffic
+from eo.traffic import Traffic
 from plan import budget, search
 from plan.choose import choose
 from plan.elevation_sources import Sheets, sheets

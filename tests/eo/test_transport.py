@@ -22,7 +22,8 @@ from eo.range_file import Blocks, RangeFile
 from eo.retry import Policy, Transient, retry_after
 from eo.settings import Settings
 from eo.slots import connection_slots
-from eo.transport import ObjectReader, Traffic, connect
+from eo.traffic import Traffic
+from eo.transport import ObjectReader, connect
 from peers.faults import Corrupt, Hang, Reset, Status, Truncate
 from peers.files import FileServer
 from peers.s3 import KEY, SECRET, S3Peer

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from eo.bbox import BBox
     from eo.job import ElevationSource
     from eo.settings import Settings
-    from eo.transport import Traffic
+    from eo.traffic import Traffic
 
 EARTH_DATA_HUB = "earth-data-hub"
 REMOTE = {EARTH_DATA_HUB, glo30.ADAPTER}

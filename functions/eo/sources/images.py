@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
     from eo.settings import Settings
-    from eo.transport import Traffic
+    from eo.traffic import Traffic
 
 HEADER = 64 * 1024
 """Bytes that hold the main header of a JPEG 2000 file; the reader has them at hand after opening it."""

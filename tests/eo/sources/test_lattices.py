@@ -11,7 +11,7 @@ from eo.grid import RasterGrid, Window
 from eo.settings import Settings
 from eo.sources import elevation, glo30
 from eo.sources.lattice import unwrapped
-from eo.transport import Traffic
+from eo.traffic import Traffic
 from peers.files import FileServer
 from scenes.glo30 import columns_of, tile_name
 
