@@ -7,10 +7,8 @@ same modules, ending without work.
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 
 COMMAND = (
     *("cli.main", "point_cloud.process", "plan.planner", "rasterio", "rasterio.windows", "zarr", "pyproj", "shapely"),
@@ -30,13 +28,13 @@ def main() -> None:
     for name in COMMAND:
         importlib.import_module(name)
     from eo.engine import PRELOADED  # noqa: PLC0415
+    from eo.workers import Workers  # noqa: PLC0415
 
-    workers = int(sys.argv[1])
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    count = int(sys.argv[1])
+    with Workers(count, memory=1 << 40) as workers:
+        workers.warm([*PRELOADED, "fetch.blocks", "fetch.align", "point_cloud.drape"])
         # Long enough for every worker to be started for one of them.
-        list(pool.map(work, [0.5] * workers))
+        list(workers.run(work, {str(number): (0.5,) for number in range(count)}))
 
 
 if __name__ == "__main__":

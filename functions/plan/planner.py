@@ -156,6 +156,12 @@ def find_scenes(
         settings=settings,
         local_folder=folder,
     )
+    if not found:
+        dates = "" if when is None else f" of {when}"
+        raise NothingFound(
+            f"{inputs.source} has no {inputs.collection} scene{dates} in bbox {inputs.bbox}: widen the dates, or check the "
+            "bbox and the collection"
+        )
     choice = choose(found, inputs.bbox, max_cloud_cover=inputs.max_cloud_cover)
     scenes = search.load(
         inputs.source, choice.candidates, bands=wanted.all_bands, settings=settings, local_folder=folder
@@ -167,7 +173,7 @@ def job_grid(scenes: list[Scene], files: Files, inputs: "CubeInputs", wanted: So
     """(the target grid, index of the scene whose pixels it follows or None)."""
     band = wanted.bands[0]
     crs_of = [files.crs(index, band) for index in range(len(scenes))]
-    crs = choose_crs(scenes, crs_of, inputs.bbox) if inputs.crs is None else requested_crs(inputs.crs)
+    crs = choose_crs(scenes, crs_of, inputs.bbox) if inputs.crs is None else requested_crs(inputs.crs, inputs.bbox)
     first = next((i for i, other in enumerate(crs_of) if other == crs or is_sibling(other, crs)), None)
     native = None if first is None else files.info(first, band).grid.to_sibling(crs)
     pixel = files.info(0 if first is None else first, band).grid.dx

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_DEGREES_FROM_MERIDIAN = 9.0
 """A neighbouring zone's far edge. Scale is off by 0.4 % there and grows fast; beyond it the user decides."""
 
+MAX_DEGREES_OUTSIDE = 30.0
+"""How far outside of a CRS's area of use, in longitude, a job may reach that asks for it. A slip of a digit is farther."""
+
 
 def choose_crs(scenes: Sequence[Scene], crs_of: Sequence[str], bbox: BBox) -> str:
     """Choose the UTM zone in which the scenes, in the order in which they fill it, cover most of the bbox.
@@ -63,8 +66,8 @@ def check_reach(crs: str, bbox: BBox) -> None:
         )
 
 
-def requested_crs(text: str) -> str:
-    """Check a CRS that the user asks for: projected, in metres. Raises InvalidInput."""
+def requested_crs(text: str, bbox: BBox) -> str:
+    """Check a CRS that the user asks for: projected, in metres, made for about this place. Raises InvalidInput."""
     try:
         crs = CRS.from_user_input(text)
     except CRSError:
@@ -73,7 +76,23 @@ def requested_crs(text: str) -> str:
         raise InvalidInput(
             f"crs {text} ({crs.name}) is not projected in metres; choose one that is, such as a UTM zone"
         )
+    area = crs.area_of_use
+    if area is not None and area.west < area.east:
+        outside = max(0.0, *(float(away) for away in _degrees_outside(area.west, area.east, bbox)))
+        if outside > MAX_DEGREES_OUTSIDE:
+            raise InvalidInput(
+                f"crs {text} ({crs.name}) is made for {area.west:g} to {area.east:g} degrees of longitude, the bbox reaches "
+                f"{outside:.0f} degrees beyond, more than {MAX_DEGREES_OUTSIDE:g}: choose one for its place"
+            )
     return text
+
+
+def _degrees_outside(west: float, east: float, bbox: BBox) -> tuple[float, float]:
+    """Degrees of longitude that the western and the eastern edge of a bbox lie outside of an area."""
+    middle, half = (west + east) / 2, (east - west) / 2
+    first, _, last, _ = bbox.unwrapped()
+    away = [abs((edge - middle + 180) % 360 - 180) - half for edge in (first, last)]
+    return away[0], away[1]
 
 
 def target_grid(*, crs: str, native: RasterGrid | None, resolution: int | None, bbox: BBox) -> TargetGrid:

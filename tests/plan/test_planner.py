@@ -215,7 +215,7 @@ def test_a_dem_elsewhere_is_named_with_where_it_is(folder: Path, tmp_path: Path)
 
 def test_dates_limit_the_scenes(folder: Path) -> None:
     assert len(plan(folder, datetime="2026-07-12").plan.scenes) == 2
-    with pytest.raises(NothingFound, match="no scene matches"):
+    with pytest.raises(NothingFound, match="no sentinel-2-l2a scene of 2026-07-13"):
         plan(folder, datetime="2026-07-13/..")
 
 

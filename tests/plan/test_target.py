@@ -59,9 +59,9 @@ def test_far_from_the_meridian_a_crs_must_be_named() -> None:
     ],
 )
 def test_only_projected_crs_in_metres_are_taken(code: str, told: str) -> None:
-    assert requested_crs("EPSG:3035") == "EPSG:3035"
+    assert requested_crs("EPSG:3035", BBox(11, 46, 12, 47)) == "EPSG:3035"
     with pytest.raises(InvalidInput, match=told):
-        requested_crs(code)
+        requested_crs(code, BBox(11, 46, 12, 47))
 
 
 def test_pixels_are_those_of_the_native_file() -> None:
@@ -93,3 +93,9 @@ def test_the_window_holds_every_pixel_of_the_box() -> None:
 def test_a_box_that_a_crs_cannot_show_is_refused() -> None:
     with pytest.raises(InvalidInput, match="choose another crs"):
         target_grid(crs="EPSG:32632", native=None, resolution=10, bbox=BBox(98.9, -1, 99.1, 1))
+
+
+def test_a_crs_of_another_part_of_the_world_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"EPSG:32601 .* made for -180 to -174 .* 169 degrees beyond, more than 30"):
+        requested_crs("EPSG:32601", BBox(11, 46, 12, 47))
+    assert requested_crs("EPSG:32634", BBox(11, 46, 12, 47)) == "EPSG:32634"

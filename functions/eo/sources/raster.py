@@ -189,7 +189,7 @@ def read_window(dataset: "DatasetReader", band: int, window: Window, name: str) 
 
     try:
         return dataset.read(band, window=RasterioWindow(window.col, window.row, window.width, window.height))
-    except (RasterioError, MemoryError, OSError) as error:
+    except (RasterioError, OSError) as error:
         raise CorruptData(
             f"{name} cannot be decoded at columns {window.col}-{window.col_end}, rows {window.row}-{window.row_end}: "
             f"{_brief(error)}; fetch the file again or choose another scene"
