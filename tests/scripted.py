@@ -27,7 +27,7 @@ def calls(folder: Path, unit: str) -> int:
 
 
 def script(folder: Path, unit: str, *actions: str) -> None:
-    """What the calls of a unit do, in turn; later ones succeed."""
+    """What the calls of a unit do, in turn; later ones succeed. `once u0: act` waits until unit u0 has been called."""
     (folder / f"{unit}.script").write_text(json.dumps(actions))
 
 
@@ -40,7 +40,12 @@ def first(unit: Unit, state: Any, io: UnitIO) -> Part:
         file.write("x")
     path = folder / f"{unit.id}.script"
     actions = json.loads(path.read_text()) if path.exists() else []
-    act(actions[count] if count < len(actions) else "", unit)
+    action = actions[count] if count < len(actions) else ""
+    if action.startswith("once "):
+        other, action = action.removeprefix("once ").split(": ")
+        while not calls(folder, other):
+            time.sleep(0.01)
+    act(action, unit)
     return Part(unit=unit.id, counts={"points": unit.window.width})
 
 

@@ -154,7 +154,7 @@ class TestGoingOn:
 
     def test_a_failure_gives_up_what_is_in_flight_at_once(self, bench: Bench) -> None:
         bench.script("u0", "hang")
-        bench.script("u1", "unavailable")
+        bench.script("u1", "once u0: unavailable")
         started = time.monotonic()
         with pytest.raises(SourceUnavailable):
             bench.run()

@@ -171,7 +171,7 @@ def test_nothing_but_clouds_is_an_error_that_says_so(tmp_path: Path) -> None:
 
 
 def test_a_box_beside_all_scenes_finds_nothing(given: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(NothingFound, match="no scene matches"):
+    with pytest.raises(NothingFound, match="local has no sentinel-2-l2a scene"):
         Job(tmp_path, given | {"bbox": [12.0, 46.0, 12.01, 46.01]})
 
 
