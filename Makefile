@@ -46,10 +46,10 @@ types: $(STAMP)
 	$(BIN)/mypy functions
 
 test: system $(STAMP) lint types ## lint, types and every test but the slow sweeps
-	$(BIN)/python -m pytest -n 2 -m "not chaos" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not chaos" --cov --cov-report=term:skip-covered
 
 chaos: system $(STAMP) ## the slow sweeps
-	$(BIN)/python -m pytest -n 2 -m chaos
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m chaos
 
 bench: $(STAMP) ## benchmarks: one table, and bench/results.json
 	$(BIN)/python -m bench

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -53,6 +54,10 @@ class Transport(Protocol):
     def close(self) -> None:
         """Close the connection."""
         ...
+
+
+ERROR_BODY = 64 * 1024
+"""Bytes of an error's body that are read, at most."""
 
 
 class Http:
@@ -107,6 +112,9 @@ class Http:
             # Only the kind: the text of these errors holds the URL with its query.
             raise Transient(f"connection failed ({type(error).__name__})") from None
         if answer.status_code >= 400:
+            # Read to its end, a connection can be used again: Zarr asks for many objects that are not there.
+            with suppress(urllib3.exceptions.HTTPError, OSError):
+                answer.raw.read(ERROR_BODY)
             answer.close()
             after = answer.headers.get("Retry-After")
             check(answer.status_code, shown(target), after=after, access=self._access)
@@ -126,7 +134,6 @@ class S3:
         region: str = "default",
     ) -> None:
         """Sign with (access key, secret key), or not at all."""
-        import boto3  # noqa: PLC0415 - 100 ms that jobs without S3 need not pay
         from botocore import UNSIGNED  # noqa: PLC0415
         from botocore.config import Config  # noqa: PLC0415
 
@@ -142,11 +149,14 @@ class S3:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        self._client: Any = boto3.session.Session(
+        self._client: Any = _session().client(
+            "s3",
+            endpoint_url=endpoint,
+            config=config,
+            region_name=region,
             aws_access_key_id="anonymous" if keys is None else keys[0].get_secret_value(),
             aws_secret_access_key="anonymous" if keys is None else keys[1].get_secret_value(),
-            region_name=region,
-        ).client("s3", endpoint_url=endpoint, config=config)
+        )
         self._access = access
 
     def fetch(self, target: str, *, start: int, end: int | None, etag: str | None, sink: Sink) -> Head:
@@ -195,6 +205,14 @@ class S3:
             raise Transient(f"answered {status} {detail}".strip()) from None
         except (BotoCoreError, urllib3.exceptions.HTTPError, OSError) as error:
             raise Transient(f"connection failed ({type(error).__name__})") from None
+
+
+@lru_cache(maxsize=1)
+def _session() -> Any:  # noqa: ANN401 - boto3's, which is imported late
+    """One for all clients of a process: it holds the description of S3, which takes 0.12 CPU s to read, and no keys."""
+    import boto3  # noqa: PLC0415 - 100 ms that jobs without S3 need not pay
+
+    return boto3.session.Session()
 
 
 def _head(status: int, headers: Mapping[str, str], target: str) -> Head:
