@@ -2,36 +2,34 @@
 
 import datetime as dt
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import shapely
-from shapely import Polygon
-
 import eo
-from eo import geoid
 from eo import inputs as shared_inputs
-from eo.bbox import BBox
-from eo.catalog import CLASSES, Scene
-from eo.errors import InvalidInput, NothingFound
-from eo.grid import TargetGrid, Window, is_sibling
+from eo.catalog import Scene
+from eo.errors import NothingFound
+from eo.grid import TargetGrid, Window
 from eo.job import ArraySpec, Plan, Process, Sources, TargetArray, Unit
 from eo.radiometry import Radiometry, common
 from eo.settings import Settings
 from eo.sources import elevation
-from eo.sources.lattice import EGM2008, Lattice
 from eo.traffic import Traffic
 from plan import budget, search
 from plan.choose import choose
 from plan.elevation_sources import Sheets, sheets
 from plan.files import Files
-from plan.scene_sources import Decimated, Fetched, fetched
-from plan.target import choose_crs, pixels_inside, projected_ring, requested_crs, target_grid
+from plan.job_grid import grid_lattice, job_grid, shard_units, shard_windows
+from plan.notes import elevation_name, notes, vertical_crs
+from plan.scene_sources import Fetched, fetched
+from plan.target import pixels_inside
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from eo.inputs import CubeInputs
+    from eo.sources.lattice import Lattice
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ def make_plan(
         stages=tuple(stages),
         predicted=predicted,
         notes=(
-            *notes(inputs, scenes, uncovered, grid),
+            *notes(inputs, scenes, images, uncovered=uncovered, grid=grid),
             *(f"{name} is withheld: no points there" for name in heights.withheld),
         ),
     )
@@ -167,53 +165,6 @@ def find_scenes(
         inputs.source, choice.candidates, bands=wanted.all_bands, settings=settings, local_folder=folder
     )
     return scenes, choice.uncovered
-
-
-def job_grid(scenes: list[Scene], files: Files, inputs: "CubeInputs", wanted: Sources) -> tuple[TargetGrid, int | None]:
-    """(the target grid, index of the scene whose pixels it follows or None)."""
-    band = wanted.bands[0]
-    crs_of = [files.crs(index, band) for index in range(len(scenes))]
-    crs = choose_crs(scenes, crs_of, inputs.bbox) if inputs.crs is None else requested_crs(inputs.crs, inputs.bbox)
-    first = next((i for i, other in enumerate(crs_of) if other == crs or is_sibling(other, crs)), None)
-    native = None if first is None else files.info(first, band).grid.to_sibling(crs)
-    pixel = files.info(0 if first is None else first, band).grid.dx
-    if inputs.resolution is not None and inputs.resolution < 0.5 * pixel:
-        raise InvalidInput(
-            f"resolution {inputs.resolution} m is finer than half the scene's {pixel:g} m pixels: "
-            f"ask for {max(1, round(pixel))} m or more"
-        )
-    return target_grid(crs=crs, native=native, resolution=inputs.resolution, bbox=inputs.bbox), first
-
-
-def grid_lattice(grid: TargetGrid, first: int | None, files: Files, wanted: Sources) -> tuple[int, int]:
-    """(column, row) at which the first scene's file begins, so that shards meet whole chunks of it."""
-    if first is None:
-        return 0, 0
-    file = Decimated.of(files.info(first, wanted.bands[0]), grid.resolution, classes=False)
-    return grid.offset_of(file.grid.to_sibling(grid.crs)) or (0, 0)
-
-
-def shard_windows(grid: TargetGrid, bbox: BBox, edge: int, anchor: tuple[int, int]) -> list[Window]:
-    """The job's window cut along the lattice, without the shards that the bbox misses."""
-    area = Polygon(projected_ring(grid.crs, bbox)).buffer(grid.resolution)
-    shapely.prepare(area)
-    return [
-        window
-        for window in grid.window.cells(edge, edge, col=anchor[0], row=anchor[1])
-        if area.intersects(
-            shapely.box(grid.x(window.col), grid.y(window.row_end), grid.x(window.col_end), grid.y(window.row))
-        )
-    ]
-
-
-def shard_units(windows: list[Window], edge: int, anchor: tuple[int, int]) -> list[Unit]:
-    """Name shards by their place on the job's lattice, counted from the job's corner, so that names sort by rows."""
-    places = [((w.row - anchor[1]) // edge, (w.col - anchor[0]) // edge) for w in windows]
-    top, left = min(row for row, _ in places), min(col for _, col in places)
-    return [
-        Unit(id=f"r{row - top:05d}c{col - left:05d}", window=window)
-        for (row, col), window in zip(places, windows, strict=True)
-    ]
 
 
 def target_arrays(
@@ -261,38 +212,3 @@ def sole_alias(band: str, images: Fetched, grid: TargetGrid) -> TargetArray | No
     local = source.grid.to_sibling(grid.crs)
     offset = grid.offset_of(local)
     return None if offset is None else TargetArray(array=name, window=Window(*offset, local.width, local.height))
-
-
-def vertical_crs(lattices: Sequence[Lattice], inputs: Any) -> str | None:  # noqa: ANN401
-    """Vertical CRS of the elevation in the cube."""
-    if not lattices or inputs.vertical == "orthometric":
-        return lattices[0].vertical if lattices else None
-    if lattices[0].vertical != EGM2008:
-        raise InvalidInput(
-            f"vertical ellipsoidal needs heights above EGM2008 ({EGM2008}), the DEM's are above "
-            f"{lattices[0].vertical or 'an undeclared surface'}: choose another dem, or vertical orthometric"
-        )
-    geoid.check()
-    return geoid.ELLIPSOIDAL
-
-
-def elevation_name(lattices: Sequence[Lattice], inputs: Any) -> str | None:  # noqa: ANN401
-    """What the result calls its elevation."""
-    if not lattices:
-        return None
-    return Path(lattices[0].href).name if inputs.dem == "local" else str(inputs.dem)
-
-
-def notes(inputs: "CubeInputs", scenes: list[Scene], uncovered: float, grid: TargetGrid) -> list[str]:
-    """What the user should know about the choice."""
-    lines = []
-    if inputs.mask_clouds and any(CLASSES not in scene.assets for scene in scenes):
-        lines.append("clouds are not masked where a scene has no classification (L1C has none)")
-    if uncovered > 0:
-        lines.append(f"no scene covers {100 * uncovered:.2f} % of the bbox")
-    if len({scene.datetime[:10] for scene in scenes}) > 1:
-        dates = sorted(scene.datetime[:10] for scene in scenes)
-        lines.append(f"scenes of several dates are joined: {dates[0]} to {dates[-1]}")
-    if grid.crs not in {scene.crs for scene in scenes}:
-        lines.append(f"scenes are resampled to {grid.crs}")
-    return lines

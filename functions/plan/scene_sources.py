@@ -209,7 +209,9 @@ def near(shards: Sequence[Window], raster: RasterGrid, grid: TargetGrid) -> list
         left, bottom, right, top = projection.transform_bounds(left, bottom, right, top, densify_pts=21)
         if not np.isfinite([left, bottom, right, top]).all():
             return list(shards)
-    extent_here = grid.window_of(left, bottom, right, top).grown(NEAR)
+    # Align looks for what a shard needs with a margin that grows with the shard (`source_window`).
+    edge = max((max(shard.width, shard.height) for shard in shards), default=0)
+    extent_here = grid.window_of(left, bottom, right, top).grown(NEAR + edge // 64)
     return [shard for shard in shards if shard.intersection(extent_here)]
 
 

@@ -72,10 +72,7 @@ def requested_crs(text: str, bbox: BBox) -> str:
         crs = CRS.from_user_input(text)
     except CRSError:
         raise InvalidInput(f"crs {text} is not known to PROJ; give a code such as EPSG:32632") from None
-    if not crs.is_projected or any(axis.unit_conversion_factor != 1.0 for axis in crs.axis_info):
-        raise InvalidInput(
-            f"crs {text} ({crs.name}) is not projected in metres; choose one that is, such as a UTM zone"
-        )
+    check_metres(text, f"input crs {text}", "choose one that is, such as a UTM zone")
     area = crs.area_of_use
     if area is not None and area.west < area.east:
         outside = max(0.0, *(float(away) for away in _degrees_outside(area.west, area.east, bbox)))
@@ -95,19 +92,25 @@ def _degrees_outside(west: float, east: float, bbox: BBox) -> tuple[float, float
     return away[0], away[1]
 
 
-def target_grid(*, crs: str, native: RasterGrid | None, resolution: int | None, bbox: BBox) -> TargetGrid:
-    """The grid of a job.
+def check_metres(crs: str, whose: str, remedy: str) -> None:
+    """Refuse a CRS that is not projected in metres. Raises InvalidInput."""
+    known = CRS.from_user_input(crs)
+    if not known.is_projected or any(axis.unit_conversion_factor != 1.0 for axis in known.axis_info):
+        raise InvalidInput(f"the CRS of {whose}, {known.name}, is not projected in metres: {remedy}")
 
-    `native` is the file grid of the first scene in this CRS (or its sibling), None where the CRS is nobody's.
-    Raises InvalidInput where the bbox cannot be projected.
+
+def target_grid(*, crs: str, corner: RasterGrid | None, resolution: int, bbox: BBox) -> TargetGrid:
+    """The grid of a job. `resolution` is in metres.
+
+    `corner` is the file grid whose phase it follows, of the first scene in this CRS (or its sibling, moved to it); None
+    where the CRS is nobody's. Raises InvalidInput where the bbox cannot be projected.
     """
-    pixel = resolution or max(1, round(native.dx if native else 10))
     phase_x = phase_y = 0
-    if native is not None:
-        phase_x, phase_y = round(native.x) % pixel, round(native.y) % pixel
+    if corner is not None:
+        phase_x, phase_y = round(corner.x) % resolution, round(corner.y) % resolution
     west, south, east, north = projected_bounds(crs, bbox)
-    grid = TargetGrid(crs, pixel, phase_x, phase_y, Window(0, 0, 1, 1))
-    return TargetGrid(crs, pixel, phase_x, phase_y, grid.window_of(west, south, east, north))
+    grid = TargetGrid(crs, resolution, phase_x, phase_y, Window(0, 0, 1, 1))
+    return TargetGrid(crs, resolution, phase_x, phase_y, grid.window_of(west, south, east, north))
 
 
 def projected_ring(crs: str, bbox: BBox, points: int = 64) -> Doubles:

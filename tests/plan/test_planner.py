@@ -1,13 +1,16 @@
 """Plans: shards and blocks that cover what is needed once, numbers that hold, refusals that help."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rasterio.transform import from_bounds
 
 from eo.errors import InvalidInput, NothingFound, TooLarge
 from eo.grid import Window
@@ -183,6 +186,49 @@ def test_the_crs_may_be_chosen(folder: Path) -> None:
     made = plan(folder, crs="EPSG:3035").plan
     assert (made.grid.crs, made.grid.resolution) == ("EPSG:3035", 10)
     assert any("resampled to EPSG:3035" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("crs", [None, "EPSG:3035"])
+def test_pixels_are_as_large_as_the_files_whatever_the_crs(crs: str | None, folder: Path, tmp_path: Path) -> None:
+    coarse = write_scene(
+        tmp_path, world=WORLD, epsg=32632, ulx=671_240, uly=5_168_180, tile="32TPS", size=64, resolution=20
+    )
+    made = plan(folder, catalog=str(tmp_path), bbox=bounds_of(coarse), crs=crs).plan
+    assert made.grid.resolution == 20
+
+
+def recoded(folder: Path, crs: str) -> str:
+    """A catalogue whose files and item say another CRS."""
+    made = scene(folder, "32TPS", 0)
+    assert made.item is not None
+    assert made.item_path is not None
+    item = made.item
+    for path in made.assets.values():
+        with rasterio.open(path) as dataset:
+            profile = dataset.profile | {"driver": "GTiff", "crs": crs}
+            pixels = dataset.read()
+            if crs == "EPSG:4326":
+                west, south, east, north = bounds_of(made)
+                profile["transform"] = from_bounds(west, south, east, north, dataset.width, dataset.height)
+        path.unlink()
+        with rasterio.open(path, "w", **profile) as dataset:
+            dataset.write(pixels)
+    for asset in item["assets"].values():
+        asset.pop("proj:code", None)
+    item["properties"].pop("proj:code", None)
+    made.item_path.write_text(json.dumps(item))
+    return str(folder)
+
+
+def test_scenes_in_degrees_are_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"the CRS of scene S2C.*, WGS 84, is not projected in metres: warp it"):
+        plan(folder, catalog=recoded(tmp_path, "EPSG:4326"))
+
+
+def test_a_crs_without_a_code_is_not_chosen_for_the_user(folder: Path, tmp_path: Path) -> None:
+    catalog = recoded(tmp_path, "+proj=tmerc +lat_0=0 +lon_0=9.5 +k=0.9996 +x_0=500000 +datum=WGS84 +units=m")
+    with pytest.raises(InvalidInput, match=r"no authority code.*give --crs"):
+        plan(folder, catalog=catalog)
 
 
 def test_a_box_far_from_the_zones_meridian_needs_a_crs(folder: Path) -> None:

@@ -67,18 +67,18 @@ def test_only_projected_crs_in_metres_are_taken(code: str, told: str) -> None:
 def test_pixels_are_those_of_the_native_file() -> None:
     native = RasterGrid("EPSG:32632", 399_960, 5_200_020, 10, 10, 10_980, 10_980)
     bbox = BBox(8.0, 46.5, 8.2, 46.6)
-    grid = target_grid(crs="EPSG:32632", native=native, resolution=None, bbox=bbox)
+    grid = target_grid(crs="EPSG:32632", corner=native, resolution=10, bbox=bbox)
     assert (grid.resolution, grid.phase_x, grid.phase_y) == (10, 0, 0)
     assert grid.offset_of(native) == (39_996, -520_002)
-    coarse = target_grid(crs="EPSG:32632", native=native, resolution=60, bbox=bbox)
+    coarse = target_grid(crs="EPSG:32632", corner=native, resolution=60, bbox=bbox)
     assert (coarse.phase_x, coarse.phase_y) == (0, 0) == (399_960 % 60, 5_200_020 % 60)
     odd = RasterGrid("EPSG:32632", 400_000, 5_200_007, 10, 10, 100, 100)
-    assert target_grid(crs="EPSG:32632", native=odd, resolution=None, bbox=bbox).phase_y == 7
+    assert target_grid(crs="EPSG:32632", corner=odd, resolution=10, bbox=bbox).phase_y == 7
 
 
 def test_the_window_holds_every_pixel_of_the_box() -> None:
     bbox = BBox(8.0, 46.5, 8.05, 46.53)
-    grid = target_grid(crs="EPSG:32632", native=None, resolution=10, bbox=bbox)
+    grid = target_grid(crs="EPSG:32632", corner=None, resolution=10, bbox=bbox)
     x, y = projected("EPSG:32632", [8.0, 8.05, 8.0, 8.05], [46.5, 46.5, 46.53, 46.53])
     window = grid.window
     assert grid.x(window.col) <= x.min() < x.max() <= grid.x(window.col_end)
@@ -92,7 +92,7 @@ def test_the_window_holds_every_pixel_of_the_box() -> None:
 
 def test_a_box_that_a_crs_cannot_show_is_refused() -> None:
     with pytest.raises(InvalidInput, match="choose another crs"):
-        target_grid(crs="EPSG:32632", native=None, resolution=10, bbox=BBox(98.9, -1, 99.1, 1))
+        target_grid(crs="EPSG:32632", corner=None, resolution=10, bbox=BBox(98.9, -1, 99.1, 1))
 
 
 def test_a_crs_of_another_part_of_the_world_is_refused() -> None:

@@ -1,0 +1,79 @@
+"""Where a job's pixels lie and how they are cut: target grid, lattice, shards."""
+
+from typing import TYPE_CHECKING
+
+import shapely
+from shapely import Polygon
+
+from eo.bbox import BBox
+from eo.catalog import Scene
+from eo.errors import InvalidInput
+from eo.grid import TargetGrid, Window, is_sibling
+from eo.job import Sources, Unit
+from plan.files import Files
+from plan.scene_sources import Decimated
+from plan.target import check_metres, choose_crs, projected_ring, requested_crs, target_grid
+
+if TYPE_CHECKING:
+    from eo.inputs import CubeInputs
+
+MAX_CODE = 32
+"""Characters of an authority code such as EPSG:32632; a CRS without one is WKT, which is longer."""
+
+
+def job_grid(scenes: list[Scene], files: Files, inputs: "CubeInputs", wanted: Sources) -> tuple[TargetGrid, int | None]:
+    """(the target grid, index of the scene whose pixels it follows or None).
+
+    Raises InvalidInput where a scene does not count in metres, or no CRS with a code suits the job.
+    """
+    band = wanted.bands[0]
+    crs_of = [files.crs(index, band) for index in range(len(scenes))]
+    for scene, crs in zip(scenes, crs_of, strict=True):
+        check_metres(crs, f"scene {scene.id}", "warp it to a projected CRS first, such as its UTM zone")
+    crs = choose_crs(scenes, crs_of, inputs.bbox) if inputs.crs is None else requested_crs(inputs.crs, inputs.bbox)
+    if ":" not in crs or len(crs) > MAX_CODE:
+        raise InvalidInput(
+            "the scenes' CRS has no authority code, which the result needs to name it: give --crs, such as --crs EPSG:32632"
+        )
+    first = next((i for i, other in enumerate(crs_of) if other == crs or is_sibling(other, crs)), None)
+    native = files.info(first or 0, band).grid
+    pixel = native.dx
+    if inputs.resolution is not None and inputs.resolution < 0.5 * pixel:
+        raise InvalidInput(
+            f"resolution {inputs.resolution} m is finer than half the scene's {pixel:g} m pixels: "
+            f"ask for {max(1, round(pixel))} m or more"
+        )
+    corner = None if first is None else native.to_sibling(crs)
+    resolution = inputs.resolution or max(1, round(pixel))
+    return target_grid(crs=crs, corner=corner, resolution=resolution, bbox=inputs.bbox), first
+
+
+def grid_lattice(grid: TargetGrid, first: int | None, files: Files, wanted: Sources) -> tuple[int, int]:
+    """(column, row) at which the first scene's file begins, so that shards meet whole chunks of it."""
+    if first is None:
+        return 0, 0
+    file = Decimated.of(files.info(first, wanted.bands[0]), grid.resolution, classes=False)
+    return grid.offset_of(file.grid.to_sibling(grid.crs)) or (0, 0)
+
+
+def shard_windows(grid: TargetGrid, bbox: BBox, edge: int, anchor: tuple[int, int]) -> list[Window]:
+    """The job's window cut along the lattice, without the shards that the bbox misses."""
+    area = Polygon(projected_ring(grid.crs, bbox)).buffer(grid.resolution)
+    shapely.prepare(area)
+    return [
+        window
+        for window in grid.window.cells(edge, edge, col=anchor[0], row=anchor[1])
+        if area.intersects(
+            shapely.box(grid.x(window.col), grid.y(window.row_end), grid.x(window.col_end), grid.y(window.row))
+        )
+    ]
+
+
+def shard_units(windows: list[Window], edge: int, anchor: tuple[int, int]) -> list[Unit]:
+    """Name shards by their place on the job's lattice, counted from the job's corner, so that names sort by rows."""
+    places = [((w.row - anchor[1]) // edge, (w.col - anchor[0]) // edge) for w in windows]
+    top, left = min(row for row, _ in places), min(col for _, col in places)
+    return [
+        Unit(id=f"r{row - top:05d}c{col - left:05d}", window=window)
+        for (row, col), window in zip(places, windows, strict=True)
+    ]
