@@ -1,4 +1,8 @@
-"""What `inspect` shows of a point cloud."""
+"""What `inspect` shows of a point cloud.
+
+It draws as the process itself does (`point_cloud.pictures`). `cli.commands` imports this module only for `inspect`: no
+other command needs the drawing and what that imports.
+"""
 
 import os
 from pathlib import Path

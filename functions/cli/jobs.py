@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -59,6 +60,8 @@ class Outcome:
     plan: Plan
     already: bool = False
     """Whether the job had been finished before."""
+    seconds: float = 0.0
+    """Wall time of the run, from the order to the files."""
 
 
 class Jobs:
@@ -84,6 +87,11 @@ class Jobs:
         self, order: Order, *, new: bool = False, keep_cube: bool = False, progress: Progress | None = None
     ) -> Outcome:
         """Run a job, go on with it, or find it finished and intact. Raises JobBusy where another process works on it."""
+        started = time.monotonic()
+        outcome = self._run(order, new=new, keep_cube=keep_cube, progress=progress)
+        return replace(outcome, seconds=time.monotonic() - started)
+
+    def _run(self, order: Order, *, new: bool, keep_cube: bool, progress: Progress | None) -> Outcome:
         order.inputs()
         check_out(order.out)
         job = order.job
@@ -220,11 +228,10 @@ class Jobs:
 
     def clean_all(self) -> dict[str, int]:
         """Delete the scratch space of all jobs that are not running: bytes by job."""
-        folder = self.store.path("scratch")
         freed: dict[str, int] = {}
-        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        for job in self.store.names("scratch"):
             with suppress(JobBusy):
-                freed[path.name] = self._clean(path.name)
+                freed[job] = self._clean(job)
         return freed
 
     def _clean(self, job: str) -> int:

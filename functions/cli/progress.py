@@ -12,6 +12,11 @@ EVERY_SECONDS = 5.0
 """Between plain lines; the first and last of a stage are always written."""
 
 
+def labels(stage: Stage, points: int) -> tuple[str, str]:
+    """(what the stage's units are called, the points so far, where there are any)."""
+    return "shards" if stage.over == "shards" else "blocks", f", {points:,} points" if points else ""
+
+
 @contextmanager
 def shown() -> Iterator[Progress]:
     """Yield a function that shows progress on standard error."""
@@ -40,8 +45,7 @@ class _Lines:
         self._last = now
         made = done - self._before
         left = f", about {(now - self._started) / made * (total - done):.0f} s left" if made and done < total else ""
-        cloud = f", {points:,} points" if points else ""
-        unit = "shards" if stage.over == "shards" else "blocks"
+        unit, cloud = labels(stage, points)
         print(f"{stage.name}: {done} of {total} {unit}{cloud}{left}", file=sys.stderr, flush=True)
 
 
@@ -62,8 +66,7 @@ def _bar() -> Iterator[Progress]:
         tasks: dict[str, int] = {}
 
         def report(stage: Stage, done: int, total: int, points: int) -> None:
-            cloud = f", {points:,} points" if points else ""
-            unit = "shards" if stage.over == "shards" else "blocks"
+            unit, cloud = labels(stage, points)
             if stage.name not in tasks:
                 tasks[stage.name] = bars.add_task(stage.name, total=total, unit=unit, cloud=cloud)
             bars.update(tasks[stage.name], completed=done, cloud=cloud)  # type: ignore[arg-type]

@@ -7,7 +7,6 @@ from eo.job import Plan
 def outcome(found: Outcome) -> None:
     """Say what was made, how large it is and where the time went."""
     summary = found.result.summary
-    ply = found.out / "point_cloud.ply"
     if found.already:
         print(
             f"job {found.job} was finished before; its files are what they were ({len(found.result.files)} digests checked)"
@@ -15,7 +14,8 @@ def outcome(found: Outcome) -> None:
     for name in found.result.files:
         print(f"{found.out / name}  {(found.out / name).stat().st_size:,} bytes")
     print(
-        f"{summary['points']:,} points, {ply.stat().st_size / 1e6:,.1f} MB, {found.plan.grid.crs}, {found.plan.grid.resolution} m"
+        f"{summary['points']:,} points, {summary['bytes'] / 1e6:,.1f} MB in {found.seconds:,.1f} s, "
+        f"{found.plan.grid.crs}, {found.plan.grid.resolution} m"
     )
     for note in summary["notes"]:
         print(f"note: {note}")

@@ -4,6 +4,7 @@ Every chunk has one writer, writes are whole, and a checksum travels in each chu
 not, or is not what was written, is `CorruptData`: it must never read as "no data".
 """
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from eo.job import ArraySpec, TargetArray
 
 
+CHUNK = re.compile(r"/c/\d+/\d+$")
+"""Key of a chunk. Anchored, because names of scenes are part of keys, and a scene may be called c."""
+
+
 class MissingChunk(Exception):
     """A chunk that nobody has written, met inside zarr."""
 
@@ -36,7 +41,7 @@ class StrictStore(WrapperStore["Store"]):
     ) -> "Buffer | None":
         """Read an object; None only for metadata that is not there."""
         value = await super().get(key, prototype, byte_range)
-        if value is None and "/c/" in key:
+        if value is None and CHUNK.search(key):
             raise MissingChunk(key)
         return value
 

@@ -1,17 +1,18 @@
 """The local engine: the stages of a plan on worker processes over a folder store.
 
-A stage starts when every part of the one before exists. A unit whose part exists is not done again, so a job that was
-stopped or killed goes on where it was.
+A stage starts when every part of the one before exists. A unit whose part can be read is not done again, so a job that
+was stopped or killed goes on where it was.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from eo.errors import CorruptData
 from eo.job import Part, Plan, Stage, Unit, Usage
-from eo.records import part_key, read_part, read_units, write_plan, write_state, write_units
+from eo.records import read_part, read_units, write_plan, write_state, write_units
 from eo.runner import load, open_cube, run_unit
 from eo.settings import Settings
 from eo.store import FolderStore, explained
@@ -88,7 +89,8 @@ class LocalEngine:
         units = read_units(self._store, plan.job, stage.name)
         done: dict[str, Part] = {}
         for unit in units:
-            if self._store.exists(part_key(plan.job, stage.name, unit.id)):
+            # Missing, or empty after a power cut, which may keep a new name and lose what was in it: done again.
+            with suppress(CorruptData):
                 done[unit.id] = read_part(self._store, plan.job, stage.name, unit.id)
         points = sum(part.counts.get("points", 0) for part in done.values())
         self._progress(stage, len(done), len(units), points)

@@ -7,7 +7,6 @@ Whatever is anchored to them (shards, sampling, geolocation) is the same however
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,11 +88,6 @@ class Window:
         """[col, row, width, height], the form in which plans hold it."""
         return [self.col, self.row, self.width, self.height]
 
-    @classmethod
-    def from_list(cls, values: list[int]) -> Self:
-        """Undo `to_list`."""
-        return cls(*values)
-
 
 @dataclass(frozen=True, slots=True)
 class RasterGrid:
@@ -115,6 +109,8 @@ class RasterGrid:
     """Number of rows."""
     origin: tuple[float, float, int, int] | None = None
     """Where this is a part of a larger raster: its (x, y), and (column, row) of this one's first pixel in it."""
+    turn: int = 0
+    """Columns of a whole turn of 360 degrees, where x is a longitude that may be counted in any turn; otherwise 0."""
 
     @property
     def window(self) -> Window:
@@ -132,19 +128,28 @@ class RasterGrid:
         x, y, col, row = self.origin or (self.x, self.y, 0, 0)
         col, row = col + window.col, row + window.row
         left, top = x + col * self.dx, y - row * self.dy
-        return RasterGrid(self.crs, left, top, self.dx, self.dy, window.width, window.height, (x, y, col, row))
+        origin = (x, y, col, row)
+        return RasterGrid(self.crs, left, top, self.dx, self.dy, window.width, window.height, origin, self.turn)
 
     def indices(self, x: Doubles, y: Doubles) -> tuple[Doubles, Doubles]:
         """(u, v): columns and rows of places in CRS units, as real numbers; the first pixel's centre is (0, 0).
 
         Counted in the larger raster first: its whole columns are then taken off exactly, so weights between two pixels
         have the same bits whatever part of the raster is asked. x + 100 dx is rounded, and 1 % of heights would differ.
+        Likewise for longitudes from another turn (|x| < 540): 180.01 and -179.99 give the same weights.
         """
         left, top, col, row = self.origin or (self.x, self.y, 0, 0)
+        # Two turns more, so that no number is so small that it has bits which whole columns would round off.
+        more = 2 * self.turn
+        first: Doubles | int = col + more
+        if self.turn:
+            # Exact near 180, where turns are taken: both numbers have the same exponent.
+            turns = np.greater_equal(x, 180.0).astype(np.float64) - np.less(x, -180.0)
+            x, first = x - 360.0 * turns, first - turns * self.turn
         u, v = x - left, top - y
         u /= self.dx
-        u -= 0.5
-        u -= col
+        u += more - 0.5
+        u -= first
         v /= self.dy
         v -= 0.5
         v -= row

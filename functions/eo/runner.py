@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from eo.errors import TooLarge
-from eo.job import Part, Plan, Unit, Usage
+from eo.job import MapFunction, Part, Plan, Unit, Usage
 from eo.records import part_key, read_plan, read_state
 from eo.settings import Settings
-from eo.store import FolderStore, explained
+from eo.store import FolderStore, Store, explained
 from eo.unit_io import UnitIO
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def run_unit(  # noqa: PLR0917 - called over a pipe, where arguments have no nam
     scratch = store.path(f"scratch/{job}")
     try:
         with explained(scratch):
-            part: Part = load(stage.map)(unit, _state(store, plan, stage_name), io)
+            do: MapFunction = load(stage.map)
+            part = do(unit, _state(store, plan, stage_name), io)
     except MemoryError:
         raise TooLarge(
             f"unit {unit.id} of stage {stage_name} needs more memory than a worker may use "
@@ -82,7 +83,7 @@ def run_unit(  # noqa: PLR0917 - called over a pipe, where arguments have no nam
     return part, usage
 
 
-def _state(store: FolderStore, plan: Plan, stage_name: str) -> Any:  # noqa: ANN401 - whatever the reduce returned
+def _state(store: Store, plan: Plan, stage_name: str) -> Any:  # noqa: ANN401 - whatever the reduce returned
     """What the reduce of the stage before this one made, None where it has none."""
     names = [stage.name for stage in plan.stages]
     before = plan.stages[names.index(stage_name) - 1] if stage_name != names[0] else None

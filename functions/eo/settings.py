@@ -91,7 +91,10 @@ class Settings(BaseModel):
     workers: Annotated[int, Field(alias="EO_SHARDS_WORKERS", ge=1, le=1024)] = 1
     """Worker processes of the local engine; the number of CPUs where the environment does not say."""
     worker_memory: Annotated[int, Field(alias="EO_SHARDS_WORKER_MEMORY", ge=64, le=1_000_000)] = 600
-    """Memory that one worker may use, in MB (10^6 bytes)."""
+    """Memory that one worker may use, in MB (10^6 bytes): plans keep the units below it.
+
+    The hard limit that stops a runaway (RLIMIT_DATA, see eo.engine) is twice as much.
+    """
     chunk: Annotated[int, Field(alias="EO_SHARDS_CHUNK", ge=16, le=8192)] = 1024
     """Edge of the cube's chunks in pixels."""
     retry_attempts: Annotated[int, Field(alias="EO_SHARDS_RETRY_ATTEMPTS", ge=1, le=20)] = 6

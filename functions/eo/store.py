@@ -1,13 +1,16 @@
 """Objects by key. The local engine keeps them in a folder; the bundle keeps them in a bucket.
 
 Every object is written once and whole: under a temporary name, then renamed. A reader therefore sees an object
-or does not, and a killed writer leaves nothing but a `.part` file that the next attempt ignores.
+or does not, and a killed writer leaves nothing but a `.part` file that the next attempt ignores. Deleting is as whole:
+a folder is renamed before its files go, so that nobody takes what a killed deletion left for the folder itself.
 """
 
 import errno
 import fcntl
 import hashlib
 import os
+import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,6 +35,8 @@ REFUSALS = {
 """What the system says to a path that can never work, whatever is free."""
 LOCK_TRIES, LOCK_PAUSE = 3, 0.02
 """How often, and how many seconds apart, a job's lock is tried for."""
+DELETED = re.compile(r"\.deleted-[0-9a-f]{8}-(.+)")
+"""Name of a folder that is being deleted, or was when its process was killed: with its own name in it."""
 
 
 class Store(Protocol):
@@ -47,10 +52,6 @@ class Store(Protocol):
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
-        ...
-
-    def list(self, prefix: str) -> Iterator[str]:
-        """Keys below a prefix that ends in a slash, sorted."""
         ...
 
     def size(self, key: str) -> int:
@@ -140,15 +141,6 @@ class FolderStore:
         """Whether there is such an object."""
         return self.path(key).is_file()
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """Keys below a prefix, sorted; unfinished writes are not objects."""
-        base = self.path(prefix)
-        for folder, folders, files in os.walk(base):
-            folders.sort()
-            for name in sorted(files):
-                if not name.endswith(".part"):
-                    yield str((Path(folder) / name).relative_to(self.root))
-
     def concatenate(self, key: str, head: bytes, bodies: Sequence[str]) -> None:
         """Join objects by in-kernel copy."""
         with self.writing(key) as temporary, temporary.open("wb") as out:
@@ -168,15 +160,30 @@ class FolderStore:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def delete(self, prefix: str) -> int:
-        """Delete an object or all objects below a prefix; returns the bytes that are free again."""
+        """Delete an object or all objects below a prefix; returns the bytes that are free again.
+
+        What a deletion of the same prefix has left that was killed goes too. One process at a time may delete a prefix.
+        """
         path = self.path(prefix)
         if path.is_file():
             size = path.stat().st_size
             path.unlink()
             return size
-        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file() and not file.is_symlink())
-        shutil.rmtree(path, ignore_errors=True)
+        doomed = [entry for entry in _entries(path.parent) if _deleted(entry) == path.name]
+        if path.is_dir():
+            doomed.append(path.with_name(f".deleted-{secrets.token_hex(4)}-{path.name}"))
+            try:
+                path.rename(doomed[-1])
+            except OSError:  # a disk so full that it has no room for a name: better not at once than not at all
+                doomed[-1] = path
+        size = sum(_size(folder) for folder in doomed)
+        for folder in doomed:
+            shutil.rmtree(folder, ignore_errors=True)
         return size
+
+    def names(self, folder: str) -> list[str]:
+        """What `delete` can delete in a folder, sorted: what is there, and what killed deletions have left of others."""
+        return sorted({_deleted(entry) or entry.name for entry in _entries(self.path(folder))})
 
     @contextmanager
     def locked(self, key: str) -> Iterator[None]:
@@ -218,6 +225,21 @@ def _flocked(file: int) -> bool:
             return True
         time.sleep(LOCK_PAUSE)
     return False
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _deleted(path: Path) -> str | None:
+    """The name of what was to be deleted, None where this is not the rest of it."""
+    match = DELETED.fullmatch(path.name)
+    return match[1] if match else None
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files below a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
 
 
 def _make_folder(folder: Path) -> None:

@@ -105,11 +105,13 @@ class ObjectReader:
         pieces: list[bytes] = []
 
         def keep(head: Head, piece: bytes) -> None:
+            self._expect(head, start)
             self._learn(head)
             pieces.append(piece)
             self._traffic.bytes += len(piece)
 
         head = self._transport.fetch(self._target, start=start, end=end, etag=None, sink=keep)
+        self._expect(head, start)
         self._learn(head)
         data = b"".join(pieces)
         # A server may answer a range with the whole object, as long as it starts where the range does.
@@ -125,8 +127,11 @@ class ObjectReader:
         def write(head: Head, piece: bytes) -> None:
             nonlocal begun
             if not begun:
+                # From 0 it is all of what the object is now, whether a range was ignored or refused (If-Range).
                 if head.start == 0:
                     self._known = None
+                else:
+                    self._expect(head, have)
                 self._learn(head)
                 file.seek(head.start)
                 file.truncate()
@@ -137,6 +142,14 @@ class ObjectReader:
         etag = self._known.etag if self._known and have else None
         self._learn(self._transport.fetch(self._target, start=have, end=None, etag=etag, sink=write))
         file.flush()
+
+    def _expect(self, head: Head, start: int) -> None:
+        """Look at where an answer begins; raises CorruptData where that is not what was asked for."""
+        if head.start != start:
+            raise CorruptData(
+                f"{shown(self._target)}: asked for bytes from {start}, the server sent those from {head.start}; it "
+                "ignores byte ranges: use another source"
+            )
 
     def _verify(self, file: BinaryIO, checksum: str | None) -> None:
         for prefix, kind in _DIGESTS.items():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from eo.job import Part, Plan, Unit
 from eo.records import read_part, read_units
 from eo.settings import Settings
-from eo.store import FolderStore
+from eo.store import Store
 from eo.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class UnitIO:
     """What a stage's map may touch."""
 
     def __init__(
-        self, *, plan: Plan, stage: str, unit: str, cube: "Cube", store: FolderStore, settings: Settings, scratch: Path
+        self, *, plan: Plan, stage: str, unit: str, cube: "Cube", store: Store, settings: Settings, scratch: Path
     ) -> None:
         self.plan = plan
         self.cube = cube
@@ -63,7 +63,7 @@ class UnitIO:
 class ResultIO:
     """What a process's merge may touch."""
 
-    def __init__(self, *, plan: Plan, store: FolderStore) -> None:
+    def __init__(self, *, plan: Plan, store: Store) -> None:
         self.plan = plan
         self._store = store
         self._prefix = f"jobs/{plan.job}/result"

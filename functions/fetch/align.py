@@ -27,17 +27,13 @@ def align(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
     valid, counts = _mosaic(window, in_box, io)
     counts["inside"] = int(np.count_nonzero(in_box))
     io.cube.write_target("valid", window, valid)
-    extremes = {}
     if io.cube.has("elevation"):
         height = elevation(window, io)
         if io.plan.vertical_crs == ELLIPSOIDAL:
             height += undulation(io.plan.grid, window, io.plan.bbox.centre_lon)
         io.cube.write_target("elevation", window, height)
-        known = ~np.isnan(height)
-        counts["void"] = int(np.count_nonzero((valid > 0) & ~known))
-        if known.any():
-            extremes["elevation"] = (float(np.nanmin(height)), float(np.nanmax(height)))
-    return Part(unit=unit.id, counts=counts, extremes=extremes)
+        counts["void"] = int(np.count_nonzero((valid > 0) & np.isnan(height)))
+    return Part(unit=unit.id, counts=counts)
 
 
 def _mosaic(window: Window, in_box: NDArray[np.bool_], io: UnitIO) -> tuple[NDArray[np.uint8], dict[str, int]]:

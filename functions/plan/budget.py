@@ -15,10 +15,18 @@ MIN_BODY = 8 << 20
 """Bytes a body should reach: S3 copies parts of 5 MiB or more server-side, and expects that of all but the last."""
 WORKER_BASE = 230_000_000
 """Resident bytes of a worker with GDAL, PROJ, Zarr and its caches, before it holds a unit (measured: bench)."""
-BYTES_PER_BLOCK_PIXEL = 12
-"""Decoded, averaged and compressed copies of a block while it is written (measured: bench)."""
-COMPRESSION = 0.75
-"""Size of the cube's chunks relative to their raw bytes; real 10 m bands reach 0.6 to 0.75."""
+BYTES_PER_TILE_PIXEL = 4
+"""A file's tile as GDAL decodes it, always whole: its pixels, and the bytes they come from (as many, at worst)."""
+BYTES_PER_READ_PIXEL = 8
+"""Copies of the pixels that are read together: read, converted, averaged, written (measured: 6)."""
+READ_AT_ONCE = 2048 * 2048
+"""Pixels that fetch reads together, at most, where it makes coarser ones of them (fetch.blocks.READ_AT_ONCE)."""
+STORED_BYTES = {"uint8": 0.05, "uint16": 1.2, "float32": 4.0}
+"""Bytes of a pixel in the cube's chunks, by dtype (measured, lz4 after bitshuffle).
+
+uint8 are masks, classes and numbers of scenes: long runs, 0.05 of them are left. uint16 are digital numbers: 0.60 of
+their 2 bytes. float32 are elevations: the noise in their mantissas does not shrink.
+"""
 UNIT_BYTES, ARRAY_BYTES = 2_000, 1_000
 """What a unit leaves beside its pixels (part, usage), and the metadata of an array."""
 GB_SECOND = 0.0000166667
@@ -52,6 +60,17 @@ def shard_memory(edge: int, stages: Sequence[Stage]) -> int:
     )
 
 
+def image_memory(*, tile: tuple[int, int], cell: tuple[int, int], factor: int) -> int:
+    """Bytes that a block of an image holds: it is read cell by cell, so the block's own size does not matter.
+
+    `tile` is that of the file, `cell` the pixels that are written together, each of them `factor` x `factor` of the
+    file's; (rows, columns).
+    """
+    written = cell[0] * cell[1]
+    read = 0 if factor == 1 else min(written * factor**2, READ_AT_ONCE)
+    return tile[0] * tile[1] * BYTES_PER_TILE_PIXEL + (written + read) * BYTES_PER_READ_PIXEL
+
+
 def most_points(pixels: int, fraction: float, window: Window) -> int:
     """Points that a job can make at most: pixels by area, right to a row and a column, and what sampling may keep.
 
@@ -73,14 +92,11 @@ def predict(
     shards: Sequence[Window],
     requests: int,
     bytes_in: int,
-    block_memory: int = 0,
+    block_memory: int,
 ) -> Prediction:
-    """Add up what the units will take. `block_memory` is what a block of elevation holds, in bytes."""
-    itemsize = {"uint8": 0.1, "uint16": 2, "float32": 4}
-    blocks = [unit.window.pixels for stage in stages if stage.over == "blocks" for unit in units[stage.name]]
-    # A block is read cell by cell, so its memory is bounded by four million pixels however large the file is.
+    """Add up what the units will take. `block_memory` is the most bytes that a block holds, of images or elevation."""
     memory = max(
-        WORKER_BASE + max(min(max(blocks, default=0), 1 << 22) * BYTES_PER_BLOCK_PIXEL, block_memory),
+        WORKER_BASE + block_memory,
         max((shard_memory(max(s.width, s.height), stages) for s in shards), default=0),
     )
     seconds = sum(
@@ -92,7 +108,7 @@ def predict(
         for unit in units[stage.name]:
             fetched[unit.array] += unit.window.pixels
     shard_pixels = sum(shard.pixels for shard in shards)
-    scratch = sum(itemsize[array.dtype] * fetched.get(array.name, shard_pixels) * COMPRESSION for array in arrays)
+    scratch = sum(STORED_BYTES[array.dtype] * fetched.get(array.name, shard_pixels) for array in arrays)
     records = UNIT_BYTES * sum(len(units[stage.name]) for stage in stages) + ARRAY_BYTES * len(arrays)
     return Prediction(
         pixels=pixels,
@@ -123,7 +139,8 @@ def check(predicted: Prediction, *, memory: int, max_points: int | None) -> None
     if predicted.unit_memory_bytes > memory:
         raise TooLarge(
             f"a unit takes {predicted.unit_memory_bytes / 1e6:.0f} MB, a worker may use {memory / 1e6:.0f} MB: "
-            "raise EO_SHARDS_WORKER_MEMORY or lower EO_SHARDS_CHUNK"
+            "raise EO_SHARDS_WORKER_MEMORY, lower EO_SHARDS_CHUNK, or give files that have no tiles some "
+            "(gdal_translate -of COG)"
         )
 
 

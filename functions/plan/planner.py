@@ -108,7 +108,7 @@ def make_plan(
         shards=windows,
         requests=images.requests + heights.requests + traffic.requests,
         bytes_in=images.bytes_in + heights.bytes_in,
-        block_memory=heights.memory,
+        block_memory=max(images.memory, heights.memory),
     )
     budget.check(predicted, memory=memory, max_points=getattr(inputs, "max_points", None))
     plan = Plan(

@@ -14,6 +14,7 @@ from eo.job import ArraySpec, ImageSource, Sources, Unit
 from eo.range_file import BLOCK
 from eo.sources import images
 from eo.sources.raster import FileInfo, reading
+from plan import budget
 from plan.cells import Cutting, blocks, cutting, extent, touched
 from plan.files import Files
 
@@ -34,6 +35,8 @@ class Fetched:
     units: list[Unit] = field(default_factory=list)
     requests: int = 0
     bytes_in: int = 0
+    memory: int = 0
+    """Most bytes that a block holds."""
 
     def keep_used(self, scenes: Sequence[Scene]) -> list[Scene]:
         """The scenes of which something is fetched; the sources are renumbered to count among them.
@@ -143,6 +146,9 @@ def fetched(
                 ]
                 result.requests += remote.requests
                 result.bytes_in += remote.size
+                factor = round(file.grid.dx / file.info.grid.dx)
+                memory = budget.image_memory(tile=file.info.tile, cell=cut.cell, factor=factor)
+                result.memory = max(result.memory, memory)
     return result
 
 

@@ -41,7 +41,11 @@ class TestRun:
         assert set(machine.files()) == FILES
         item = json.loads((machine.out / "point_cloud.json").read_text())
         points = _points(machine)
-        assert f"{points:,} points" in run.out
+        size = (machine.out / "point_cloud.ply").stat().st_size / 1e6
+        assert re.search(rf"^{points:,} points, {size:,.1f} MB in \d+\.\d s, EPSG:32632, 10 m$", run.out, re.MULTILINE)
+        assert re.search(
+            r"^CPU by stage: fetch \d+\.\d\d s, align \d+\.\d\d s, drape \d+\.\d\d s; ", run.out, re.MULTILINE
+        )
         assert all(asset["href"].startswith("./") for asset in item["assets"].values())
         assert re.search(r"largest worker \d+ MB", run.out)
         assert not (machine.home / "scratch").exists() or not list((machine.home / "scratch").iterdir())
@@ -241,6 +245,17 @@ class TestJobs:
         assert not _parts(machine)
         assert "was finished before" in machine.run("resume", job).out
         assert machine.run("clean").out == ""
+
+    def test_what_a_killed_clean_has_left(self, place: Place, machine: Machine) -> None:
+        machine.run("run", *machine.order(place, "--keep-cube"))
+        (scratch,) = (machine.home / "scratch").iterdir()
+        rest = scratch.rename(scratch.with_name(f".deleted-0123abcd-{scratch.name}"))
+        shutil.rmtree(next(rest.glob("cube.zarr/*/")))
+        (machine.out / "preview.png").unlink()
+        assert machine.run("run", *machine.order(place, "--keep-cube")).code == 0
+        assert re.fullmatch(rf"{scratch.name}  \d+\.\d MB freed\n", machine.run("clean").out)
+        assert not list((machine.home / "scratch").iterdir())
+        assert [path.name for path in (machine.home / "jobs").iterdir()] == [scratch.name]
 
     def test_an_unknown_job_is_refused(self, machine: Machine) -> None:
         for command in ("resume", "clean"):

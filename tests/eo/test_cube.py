@@ -53,6 +53,15 @@ def test_a_missing_array_is_an_error() -> None:
         Cube(zarr.storage.MemoryStore(), TARGETS).read("valid", Window(0, 0, 1, 1))
 
 
+def test_a_scene_may_be_called_like_the_folder_of_chunks(tmp_path: Path) -> None:
+    cube = Cube(LocalStore(tmp_path), {})
+    cube.create([ArraySpec(name="scenes/c/B04", shape=(16, 16), chunks=(16, 16), dtype="uint16")])
+    with pytest.raises(CorruptData, match="scenes/c/B04/c/0/0"):
+        cube.read("scenes/c/B04", Window(0, 0, 1, 1))
+    with pytest.raises(CorruptData, match="cube array scenes/c/B03 is gone"):
+        cube.read("scenes/c/B03", Window(0, 0, 1, 1))
+
+
 def test_creating_again_changes_nothing(cube: Cube, tmp_path: Path) -> None:
     cube.write("valid", Window(0, 0, 16, 16), np.ones((16, 16), np.uint8))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

@@ -53,7 +53,6 @@ def test_slices_pick_the_window_out_of_an_array(window: Window, margin: int, col
     assert found.shape == window.shape
     assert found[0, 0] == margin * outer.width + margin
     assert window.shifted(cols, rows).slices(outer.shifted(cols, rows)) == window.slices(outer)
-    assert Window.from_list(window.to_list()) == window
 
 
 WHOLE = st.sampled_from([

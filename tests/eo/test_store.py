@@ -4,6 +4,7 @@ import hashlib
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 from pathlib import Path
 
@@ -42,14 +43,6 @@ def test_a_failed_write_leaves_the_object_as_it_was(store: FolderStore, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_unfinished_writes_are_no_objects(store: FolderStore) -> None:
-    store.write("x/b", [b""])
-    store.write("x/a/c", [b""])
-    (store.root / "x" / ".b.123.part").write_bytes(b"half")
-    assert sorted(store.list("x/")) == ["x/a/c", "x/b"]
-    assert list(store.list("nothing/")) == []
-
-
 @pytest.mark.parametrize("key", ["../a", "a/../../b", "a/.."])
 def test_keys_do_not_leave_the_store(store: FolderStore, key: str) -> None:
     with pytest.raises(InvalidInput, match="leaves the store"):
@@ -81,6 +74,40 @@ def test_deleting_says_what_is_free_again(store: FolderStore) -> None:
     assert store.delete("a") == 5
     assert not (store.root / "a").exists()
     assert store.delete("a") == 0
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_deletion_that_is_killed_leaves_nothing_under_the_name(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "a-b"):
+        store.write(f"scratch/{name}/c", [b"123"])
+        with monkeypatch.context() as patched:
+            patched.setattr(shutil, "rmtree", _killed)
+            with pytest.raises(KeyboardInterrupt):
+                store.delete(f"scratch/{name}")
+    assert not store.exists("scratch/a/c")
+    assert len(list((store.root / "scratch").iterdir())) == 2
+    assert store.names("scratch") == ["a", "a-b"]
+    store.write("scratch/a/d", [b"45"])
+    assert store.delete("scratch/a") == 5
+    assert store.names("scratch") == ["a-b"]
+    assert store.delete("scratch/a-b") == 3
+    assert list((store.root / "scratch").iterdir()) == []
+    assert store.names("nothing") == []
+
+
+def test_what_cannot_be_renamed_is_deleted_all_the_same(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    store.write("a/b", [b"123"])
+    monkeypatch.setattr(Path, "rename", full)
+    assert store.delete("a") == 3
+    assert list(store.root.iterdir()) == []
 
 
 def test_a_full_disk_is_named_with_its_remedy(store: FolderStore) -> None:

@@ -11,6 +11,8 @@ from eo.bbox import BBox
 from eo.geolocate import source_window
 from eo.grid import RasterGrid, TargetGrid, Window
 from eo.job import ElevationSource
+from eo.sources import glo30
+from eo.sources.lattice import unwrapped
 from eo.unit_io import UnitIO
 from fetch.surface import elevation
 from support import lonlat, projected
@@ -133,3 +135,64 @@ def test_a_sheet_with_sparser_posts_goes_on_where_the_northern_one_ends(border: 
     assert np.abs(found - (2e4 * (lat - border) + 1e4 * (lon - 9))).max() < 0.02
     for part in window.cells(7, 53):
         np.testing.assert_array_equal(elevation(part, io(sheets, bbox, grid)), found[part.slices(window)])
+
+
+class Lists:
+    """The lists of GLO-30 and GLO-90, which name one tile."""
+
+    def reader(self, _url: str) -> "Lists":
+        return self
+
+    def get(self) -> bytes:
+        return f"{glo30.tile_name(9, 47)}\n".encode()
+
+
+def whole_lattice(adapter: str, bbox: BBox) -> RasterGrid:
+    """The lattice of posts that a job on this box sees."""
+    if adapter == "earth-data-hub":
+        globe = RasterGrid("EPSG:4326", -180 - 1 / 7200, 90 + 1 / 7200, 1 / 3600, 1 / 3600, 1_296_000, 648_000)
+        return unwrapped(globe, bbox.centre_lon, 1800)[0]
+    (found,) = glo30.describe(bbox, url="a", url_90="b", remote=cast("Any", Lists()))
+    return found.grid
+
+
+def heights_of_job(adapter: str, bbox: BBox, grid: TargetGrid, window: Window) -> NDArray[np.float32]:
+    """Heights of a window on rough posts, a function of their places on the globe."""
+    whole = whole_lattice(adapter, bbox)
+    part = source_window(grid, window, whole, bbox.centre_lon)
+    assert part is not None
+    raster = whole.cropped(part)
+    top, left = round((90 - raster.y) * 3600), round((raster.x + 180) * 3600)
+    rows, cols = np.mgrid[top : top + part.height, left : left + part.width]
+    values = (700 + 400 * np.sin((cols % 1_296_000) * 12.9898 + rows * 78.233)).astype(np.float32)
+    return elevation(window, io({"dem/0": (raster, values)}, bbox, grid))
+
+
+@pytest.mark.parametrize("adapter", ["earth-data-hub", "cop-dem-glo-30"])
+@pytest.mark.parametrize(
+    ("epsg", "lon", "lat", "boxes"),
+    [
+        # The northern tile of each job is another one.
+        (32632, 9.5, 47.98, [(9.2, 47.5, 9.8, 48), (9.2, 47.9, 9.8, 48.5), (9.2, 46.5, 9.8, 49.5)]),
+        (32632, 9.5, -0.02, [(9.2, -0.5, 9.8, 0), (9.2, -0.5, 9.8, 1.5)]),
+        # To the west of 180, to the east of it, and on both sides.
+        (32760, 179.97, -16.5, [(179, -17, 180, -16), (179.9, -17, -179.8, -16), (179.9, -17, -179.99, -16)]),
+        (32760, -179.97, -16.5, [(-180, -17, -179, -16), (179.9, -17, -179.8, -16), (179.99, -17, -179.9, -16)]),
+        (32760, 180.0, -16.5, [(179.9, -17, -179.8, -16), (179.8, -17, -179.9, -16)]),
+    ],
+    ids=["a degree row", "the equator", "west of 180", "east of 180", "across 180"],
+)
+def test_abutting_and_overlapping_jobs_agree_to_the_last_bit(
+    adapter: str, epsg: int, lon: float, lat: float, boxes: list[tuple[float, float, float, float]]
+) -> None:
+    x, y = projected(f"EPSG:{epsg}", lon, lat)
+    window = Window(int(x) // 10 - 100, -int(y) // 10 - 100, 200, 200)
+    grid = TargetGrid(f"EPSG:{epsg}", 10, 0, 0, window)
+    first, *others = (heights_of_job(adapter, BBox(*box), grid, window) for box in boxes)
+    assert np.isfinite(first).all()
+    assert np.ptp(first) > 500
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+    # And as part of another window.
+    small = Window(window.col + 37, window.row + 51, 60, 70)
+    np.testing.assert_array_equal(heights_of_job(adapter, BBox(*boxes[-1]), grid, small), first[small.slices(window)])

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 EARTH_DATA_HUB = "earth-data-hub"
 REMOTE = {EARTH_DATA_HUB, glo30.ADAPTER}
 """Adapters whose posts come over the network."""
+LIMIT = 9000
+"""Metres beyond any height of land and any depth of a DEM: undeclared no-data (-32768, -9999, 3.4e38, inf) is beyond it."""
 
 
 def describe(
@@ -29,7 +31,7 @@ def describe(
 ) -> Sequence[Lattice]:
     """Find the lattices of a job's elevation, from north to south where there are several."""
     if adapter == local_dem.ADAPTER:
-        return local_dem.describe(Path(path or "").absolute(), centre_lon=bbox.centre_lon)
+        return local_dem.describe(Path(path or "").absolute(), bbox=bbox)
     if adapter == EARTH_DATA_HUB:
         from eo.sources.http_store import HttpStore  # noqa: PLC0415 - zarr is heavy, and local files do without
 
@@ -45,6 +47,15 @@ def describe(
 
 def read(source: "ElevationSource", window: Window, *, settings: "Settings", traffic: "Traffic") -> NDArray[np.float32]:
     """Posts of a window of a source's lattice, of shape window.shape, float32 metres, NaN where there are none."""
+    values = _read(source, window, settings=settings, traffic=traffic)
+    values[~((values > -LIMIT) & (values < LIMIT))] = np.nan
+    return values
+
+
+def _read(
+    source: "ElevationSource", window: Window, *, settings: "Settings", traffic: "Traffic"
+) -> NDArray[np.float32]:
+    """Posts as the source declares them, NaN where it declares that there are none."""
     flags = dict(source.flags)
     if source.adapter == EARTH_DATA_HUB:
         from eo.sources.http_store import HttpStore  # noqa: PLC0415

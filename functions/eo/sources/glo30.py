@@ -84,7 +84,9 @@ def _runs(rows: list[int]) -> list[list[int]]:
 def _lattice(rows: list[int], bbox: "BBox", url: str, tiles: "_Tiles") -> Lattice:
     count = columns(rows[0])
     dx, dy = 1 / count, 1 / ROWS
-    whole = RasterGrid("EPSG:4326", -180 - dx / 2, rows[0] + 1 + dy / 2, dx, dy, 360 * count, len(rows) * ROWS)
+    # Rows are counted from the pole, not from the job's northern tile: else the last bit of weights would depend on it.
+    globe = RasterGrid("EPSG:4326", -180 - dx / 2, POLES + dy / 2, dx, dy, 360 * count, 2 * POLES * ROWS)
+    whole = globe.cropped(Window(0, (POLES - 1 - rows[0]) * ROWS, globe.width, len(rows) * ROWS))
     grid, first = unwrapped(whole, bbox.centre_lon, count)
     west, _, east, _ = bbox.unwrapped()
     kinds: dict[str, list[str]] = {"sea": [], "void": []}

@@ -1,7 +1,7 @@
 """Elevation in a file or folder of the user's: GeoTIFF, JPEG 2000 or Zarr, with a CRS."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,32 +10,37 @@ from eo.errors import InvalidInput
 from eo.geolocate import is_geographic
 from eo.grid import RasterGrid, Window
 from eo.sources import raster, zarr_dem
-from eo.sources.lattice import Lattice, unwrapped
+from eo.sources.lattice import Lattice, copies, unwrapped
+
+if TYPE_CHECKING:
+    from eo.bbox import BBox
 
 ADAPTER = "local"
 CELL = 512
 """Files stored in strips or small tiles are read in cells of about this many rows and columns."""
 
 
-def describe(path: Path, *, centre_lon: float) -> list[Lattice]:
-    """Describe the lattice of a local DEM. Raises InvalidInput where there is none or its CRS is missing."""
+def describe(path: Path, *, bbox: "BBox") -> list[Lattice]:
+    """Describe a local DEM: one lattice, or several where the job meets a file in degrees in more than one turn.
+
+    Raises InvalidInput where there is no DEM or its CRS is missing.
+    """
     if path.is_dir():
         from zarr.storage import LocalStore  # noqa: PLC0415
 
         store = LocalStore(path, read_only=True)
-        return [zarr_dem.describe(store, adapter=ADAPTER, href=str(path), vertical=None, centre_lon=centre_lon)]
+        return [zarr_dem.describe(store, adapter=ADAPTER, href=str(path), vertical=None, centre_lon=bbox.centre_lon)]
     if not path.is_file():
         raise InvalidInput(f"--dem-path {path} does not exist; name a GeoTIFF, JPEG 2000 or Zarr file")
     with raster.opened(str(path), name=path.name) as dataset:
         info = raster.inspect(dataset, path.name)
     cell = (_cell(info.tile[0], info.grid.height), _cell(info.tile[1], info.grid.width))
-    grid: RasterGrid = info.grid
-    if is_geographic(grid.crs):
-        grid, _ = unwrapped(grid, centre_lon, cell[1])
-        # A file around the globe would need its columns turned; this one is read as it lies.
-        if grid.width == round(360.0 / grid.dx):
-            grid = info.grid
-    return [Lattice(ADAPTER, grid, cell, str(path), info.vertical)]
+    grids: list[RasterGrid] = [info.grid]
+    if is_geographic(info.grid.crs):
+        west, _, east, _ = bbox.unwrapped()
+        # Where it meets the job nowhere, one lattice stays to say what it covers.
+        grids = copies(info.grid, west, east) or [unwrapped(info.grid, bbox.centre_lon, cell[1])[0]]
+    return [Lattice(ADAPTER, grid, cell, str(path), info.vertical) for grid in grids]
 
 
 def _cell(tile: int, size: int) -> int:
@@ -51,9 +56,10 @@ def read(href: str, variable: str, flags: dict[str, Any], *, ascending: bool, wi
     name = Path(href).name
     with raster.opened(href, name=name) as dataset:
         values: NDArray[Any] = raster.read_window(dataset, 1, window, name)
-        elevation = values.astype(np.float32)
-        if dataset.nodata is not None:
-            elevation[values == dataset.nodata] = np.nan
-    # Beyond any height or depth on Earth: the usual undeclared no-data values (-32768, -9999, 3.4e38).
-    elevation[~((elevation > -9000) & (elevation < 9000))] = np.nan
-    return elevation
+        scale, offset = np.float32(dataset.scales[0]), np.float32(dataset.offsets[0])
+        # Undeclared no-data values may be as large as a double; elevation.read takes them out.
+        with np.errstate(over="ignore"):
+            elevation = values.astype(np.float32)
+            if dataset.nodata is not None:
+                elevation[values == dataset.nodata] = np.nan
+            return elevation * scale + offset

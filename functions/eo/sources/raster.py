@@ -1,12 +1,12 @@
 """Raster files: opened with named drivers only, and what plan has to know of one before it is read."""
 
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from eo.errors import CorruptData, InvalidInput, NothingFound
+from eo.errors import CorruptData, EoShardsError, InvalidInput, NothingFound
 from eo.grid import RasterGrid, Window
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ GDAL_OPTIONS = {
     "GDAL_CACHEMAX": 96_000_000,
     # GDAL's own errors come back as exceptions; its warnings would only repeat them on stderr.
     "CPL_LOG": "/dev/null",
-    "GDAL_PAM_ENABLED": "YES",
-    "USE_PROJ_DATA": "YES",
 }
 
 
@@ -44,6 +42,8 @@ class RemoteFile(Protocol):
 
     name: str
     """Its last path component."""
+    failure: EoShardsError | None
+    """What its last failed read raised."""
 
     @property
     def size(self) -> int:
@@ -78,8 +78,24 @@ class FileInfo:
 def opened(source: "str | RemoteFile", *, name: str, level: int = -1) -> "Iterator[DatasetReader]":
     """Open a local file, or a remote one that can be read in ranges.
 
-    Raises NothingFound where there is no such file and CorruptData where it is not one of the named formats.
+    Raises NothingFound where there is no such file, InvalidInput where it may not be read and CorruptData where it is
+    not one of the named formats; of a remote file what its reader raised, also for reads inside the `with` block.
     """
+    with nullcontext() if isinstance(source, str) else cause(source), _dataset(source, name, level) as dataset:
+        yield dataset
+
+
+@contextmanager
+def cause(reader: "RemoteFile") -> "Iterator[None]":
+    """Raise what the reader knows of a failed read; GDAL hides why it could not read on."""
+    try:
+        yield
+    except EoShardsError as error:
+        raise reader.failure or error from None
+
+
+@contextmanager
+def _dataset(source: "str | RemoteFile", name: str, level: int) -> "Iterator[DatasetReader]":
     import rasterio  # noqa: PLC0415 - heavy, and only sources need it
     from rasterio.errors import RasterioError  # noqa: PLC0415
 
@@ -135,6 +151,8 @@ def _driver(source: "str | RemoteFile", name: str) -> str:
                 start = file.read(12)
         except FileNotFoundError:
             raise NothingFound(f"{name} does not exist; check the catalogue's hrefs") from None
+        except PermissionError:
+            raise InvalidInput(f"{source} may not be read: allow it to this user (for example by chmod u+r)") from None
     else:
         with source.open() as remote:
             start = remote.read(12)

@@ -1,5 +1,8 @@
 """Elevation in a Zarr group with coordinate arrays (v2 or v3): Earth Data Hub, or a folder of the user's."""
 
+import base64
+import binascii
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,17 +91,38 @@ def read(
         pieces.append(np.asarray(array[row:row_end, start : start + width]))
         start, left = 0, left - width
     raw = np.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]
-    values = raw.astype(np.float32)
     attributes = array.attrs
-    fill = attributes.get("_FillValue", attributes.get("missing_value"))
-    if isinstance(fill, int | float):
-        values[raw == fill] = np.nan
-    elif array.fill_value is not None and array.fill_value != 0:
-        values[raw == array.fill_value] = np.nan
-    values = values * np.float32(_number(attributes, "scale_factor", 1)) + np.float32(
-        _number(attributes, "add_offset", 0)
-    )
+    declared = [_fill(attributes.get(name)) for name in ("_FillValue", "missing_value")]
+    fills = [fill for fill in declared if fill is not None]
+    if not fills and array.fill_value is not None and array.fill_value != 0:
+        fills = [array.fill_value]
+    scale, offset = _number(attributes, "scale_factor", 1), _number(attributes, "add_offset", 0)
+    # Undeclared no-data values may be as large as a double; elevation.read takes them out.
+    with np.errstate(over="ignore"):
+        values = raw.astype(np.float32)
+        for fill in fills:
+            values[raw == fill] = np.nan
+        values = values * np.float32(scale) + np.float32(offset)
     return np.ascontiguousarray(values[::-1] if ascending else values)
+
+
+def _fill(value: Any) -> float | None:  # noqa: ANN401 - JSON
+    """A no-data value as attributes have it, None where there is none that can be read.
+
+    JSON has no NaN, so xarray writes the floats of Zarr 3 as base64 of a little-endian double (its FillValueCoder).
+    """
+    if isinstance(value, int | float):
+        return value
+    if not isinstance(value, str):
+        return None
+    try:
+        return float(struct.unpack("<d", base64.b64decode(value, validate=True))[0])
+    except (binascii.Error, struct.error, ValueError):
+        pass
+    try:
+        return float(value)
+    except ValueError:
+        return None
 
 
 def _number(attributes: Any, name: str, default: float) -> float:  # noqa: ANN401 - JSON
