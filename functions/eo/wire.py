@@ -114,8 +114,10 @@ class Http:
             with suppress(urllib3.exceptions.HTTPError, OSError):
                 answer.raw.read(ERROR_BODY)
             answer.close()
-            after = answer.headers.get("Retry-After")
-            check(answer.status_code, shown(target), after=after, access=self._access)
+            status, after = answer.status_code, answer.headers.get("Retry-After")
+            # What is raised keeps this frame, and a response keeps its pool of connections: they would outlive `close`.
+            del answer
+            check(status, shown(target), after=after, access=self._access)
         return answer
 
 

@@ -64,7 +64,7 @@ def _read(dataset: Any, source: ImageSource, window: Window, mean: int, name: st
 
 
 READ_AT_ONCE = 2048
-"""Edge of the pieces, in pixels of the open level, in which a cell is read that is coarser; budget.predict counts on it."""
+"""Edge of the pieces, in pixels of the open level, in which a cell of coarser pixels is read (see budget.READ_AT_ONCE)."""
 
 
 def _values(dataset: Any, source: ImageSource, cell: Window, mean: int, name: str) -> NDArray[Any]:  # noqa: ANN401

@@ -162,7 +162,8 @@ def heights_of_job(adapter: str, bbox: BBox, grid: TargetGrid, window: Window) -
     part = source_window(grid, window, whole, bbox.centre_lon)
     assert part is not None
     raster = whole.cropped(part)
-    top, left = round((90 - raster.y) * 3600), round((raster.x + 180) * 3600)
+    # By the first post, which is half a step from the raster's corner.
+    top, left = round((90 - raster.y) * 3600 + 0.5), round((raster.x + 180) * 3600 + 0.5)
     rows, cols = np.mgrid[top : top + part.height, left : left + part.width]
     values = (700 + 400 * np.sin((cols % 1_296_000) * 12.9898 + rows * 78.233)).astype(np.float32)
     return elevation(window, io({"dem/0": (raster, values)}, bbox, grid))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import rasterio
 
 from eo.errors import TooLarge
 from eo.grid import Window
@@ -17,7 +19,7 @@ from routes.loopback import STORE, Cdse, Machine, cdse, disk_with
 from routes.places import JULY, WORLD
 from scenes.edh import write_edh_zarr
 from scenes.sentinel2 import write_scene
-from support import bounds_of
+from support import Job, bounds_of, local, quick_dem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +46,8 @@ class Measured:
     plan: Plan
     points: int
     scratch: int
+    stored: dict[str, int]
+    """Bytes of chunks by array."""
     usages: list[Usage]
 
 
@@ -63,7 +67,58 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
         size = sum(path.stat().st_size for path in scratch.rglob("*") if path.is_file())
         job = next(scratch.iterdir()).name
         plan = read_plan(FolderStore(machine.folder / "home"), job)
-        yield Measured(route, plan, len(machine.cloud().xyz), size, machine.usages())
+        cube = scratch / job / "cube.zarr"
+        stored = {
+            array.name: sum(path.stat().st_size for path in (cube / array.name / "c").rglob("*") if path.is_file())
+            for array in plan.arrays
+        }
+        yield Measured(route, plan, len(machine.cloud().xyz), size, stored, machine.usages())
+
+
+def test_a_huge_file_without_tiles_is_refused(tmp_path: Path) -> None:
+    """GDAL decodes tiles whole, and such a file is one."""
+    scene = write_scene(
+        tmp_path / "c", world=WORLD, epsg=32632, ulx=671_240, uly=5_168_180, tile="32TPS", size=64, file_format="gtiff"
+    )
+    dem = quick_dem(tmp_path / "dem.tif", WORLD, bounds_of(scene))
+    edge = 12_000
+    shape = {"width": edge, "height": edge, "count": 1, "dtype": "uint16", "sparse_ok": True, "compress": "deflate"}
+    inputs = local(tmp_path / "c", dem.path, bounds_of(scene, inset=100))
+    for rows, resolution in ((edge, 10), (edge, 160), (1, 10)):
+        with rasterio.open(
+            scene.assets["B03"],
+            "w",
+            driver="GTiff",
+            crs="EPSG:32632",
+            transform=scene.transform,
+            blockysize=rows,
+            **shape,
+        ):
+            pass
+        order = {"resolution": resolution, **inputs}
+        if rows == 1:
+            # Strips of one row are read as many at a time as make a chunk.
+            assert Job(tmp_path, order).plan.predicted.unit_memory_bytes < 300_000_000
+        else:
+            with pytest.raises(TooLarge, match=r"a unit takes \d+ MB, .*gdal_translate -of COG"):
+                Job(tmp_path, order)
+
+
+def test_an_image_takes_what_is_decoded_and_read_together() -> None:
+    pixels = 1024 * 1024
+    whole = {"tile": (1024, 1024), "cell": (1024, 1024)}
+    assert budget.image_memory(**whole, factor=1) == 12 * pixels
+    # However coarse, no more than a piece is read at a time.
+    assert budget.image_memory(**whole, factor=2) == 12 * pixels + 8 * budget.READ_AT_ONCE
+    assert budget.image_memory(**whole, factor=16) == budget.image_memory(**whole, factor=2)
+
+
+def test_what_is_stored_of_a_pixel_is_what_its_kind_leaves(measured: Measured) -> None:
+    arrays = {array.name: array for array in measured.plan.arrays}
+    for name, size in measured.stored.items():
+        pixels = math.prod(arrays[name].shape)
+        ratio = budget.STORED_BYTES[arrays[name].dtype] * pixels / size
+        assert arrays[name].dtype == "uint8" or 0.6 < ratio < 1.7, name
 
 
 def test_points_are_an_upper_bound_and_close(measured: Measured) -> None:

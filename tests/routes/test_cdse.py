@@ -66,6 +66,22 @@ def test_a_finished_job_asks_nobody_again(route: Cdse, pair: Pair) -> None:
     assert [peer.requests for peer in route.peers] == [0, 0, 0]
 
 
+def test_coarser_pixels_at_the_border_of_the_data_take_one_download(tmp_path: Path) -> None:
+    """Cells that are partly without data are read again at full resolution, from the same copy of the file."""
+    corner: dict[str, Any] = {"epsg": 32632, "ulx": 671_240, "uly": 5_168_180, "tile": "32TPS"}
+    scene = write_scene(tmp_path / "catalog", world=WORLD, size=256, block=64, nodata_wedge=0.7, **corner)
+    dem = write_edh_zarr(tmp_path / STORE, world=WORLD, bounds=bounds_of(scene), chunks=(256, 256))
+    bbox = list(bounds_of(scene, inset=70))
+    with cdse(tmp_path / "machine", [scene], dem.path) as route:
+        worked = route.machine.work({"bbox": bbox, "datetime": JULY, "resolution": 20, "max_cloud_cover": 100})
+        images = {name: source for name, source in worked.plan.sources.items() if source.kind == "image"}
+        assert sum(source.level >= 0 for source in images.values()) == 3
+        assert all(source.whole for source in images.values())
+        files = Counter(whole(route.s3.calls))
+    assert files == {f"/{BUCKET}/{key_of(scene, band)}": 1 for band in scene.assets}
+    assert 0 < worked.result.summary["points"] < worked.result.summary["pixels_inside"]
+
+
 @pytest.fixture(scope="module", params=[True, False], ids=["TLM", "no TLM"])
 def large(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A scene of 64 tiles a band, and whether its files say where they begin."""

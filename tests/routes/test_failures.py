@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from eo.errors import AccessDenied, CorruptData, EoShardsError, NothingFound, RateLimited, SourceUnavailable
+from eo.retry import Policy, Transient
+from eo.traffic import Traffic
+from eo.transport import ObjectReader
+from eo.wire import Head
 from peers.faults import Corrupt, Hang, Ok, Reset, Status, Truncate
+from peers.files import FileServer
 from peers.fixtures import EDH_TOKEN
 from peers.s3 import SECRET
-from routes.loopback import BUCKET, Cdse, key_of, leaks, points
+from routes.loopback import BUCKET, Cdse, Machine, key_of, leaks, points
+from routes.places import WORLD
+from scenes.glo30 import write_glo30
+from support import bounds_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from eo.wire import Sink
     from peers.faults import Fault, Rule
     from routes.conftest import Pair
 
@@ -146,6 +155,57 @@ class TestCredentials:
         assert leaks(route.machine, ran.out, ran.err) == []
         assert SECRET not in ran.err
 
+    def test_the_user_s_own_profiles_do_not_matter(self, route: Cdse, pair: Pair) -> None:
+        broken = route.machine.folder / "config"
+        broken.write_text("[no end")
+        own: dict[str, Any] = {"AWS_PROFILE": "gone", "AWS_CONFIG_FILE": str(broken)}
+        route.machine.order("plan", pair.inputs, **own).fine()
+
+
+class Answers:
+    """A transport that answers a request for bytes by script, as a source that misreads ranges would."""
+
+    BODY = bytes(range(250)) * 4
+
+    def __init__(self, *script: tuple[int, int]) -> None:
+        self.script = list(script)
+        """(first byte, bytes until the connection breaks) of each answer."""
+
+    def fetch(self, target: str, *, start: int, end: int | None, etag: str | None, sink: Sink) -> Head:  # noqa: ARG002
+        first, count = self.script.pop(0)
+        head = Head(len(self.BODY), "etag", first)
+        sink(head, self.BODY[first : first + count])
+        if end is None and first + count < len(self.BODY):
+            raise Transient("broke")
+        return head
+
+    def head(self, target: str) -> Head:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """There is no connection."""
+
+    def reader(self) -> ObjectReader:
+        policy = Policy(attempts=3, delay=0.001, max_delay=0.001)
+        return ObjectReader(self, "s3://bucket/file", policy=policy, traffic=Traffic())
+
+
+class TestRangesThatAreIgnored:
+    """Not by HTTP only, which test_transport.py looks at."""
+
+    def test_other_bytes_than_those_asked_for_are_refused(self) -> None:
+        assert Answers((0, 1000)).reader().read(0, 10) == Answers.BODY[:10]
+        with pytest.raises(CorruptData, match=r"asked for bytes from 100, the server sent those from 0; it ignores"):
+            Answers((0, 1000)).reader().read(100, 10)
+
+    def test_a_download_goes_on_where_it_broke_or_begins_again(self, tmp_path: Path) -> None:
+        for number, first in enumerate((300, 0)):
+            path = Answers((0, 300), (first, 1000)).reader().download(tmp_path / str(number))
+            assert path.read_bytes() == Answers.BODY
+        with pytest.raises(CorruptData, match=r"asked for bytes from 300, the server sent those from 400"):
+            Answers((0, 300), (400, 600)).reader().download(tmp_path / "hole")
+        assert not (tmp_path / "hole").exists()
+
 
 class TestBytesThatAreNotWhatTheyWere:
     def test_a_file_that_does_not_fit_its_checksum_is_refused(self, route: Cdse, pair: Pair) -> None:
@@ -182,6 +242,22 @@ class TestBytesThatAreNotWhatTheyWere:
         finally:
             asset["file:checksum"] = checksum
             route.s3.put(BUCKET, key, scene.assets["B02"])
+
+
+def test_reads_that_fail_inside_gdal_leave_no_traceback(pair: Pair, tmp_path: Path) -> None:
+    """GDAL reads through callbacks, out of which no exception can come."""
+    root = tmp_path / "served"
+    root.mkdir()
+    dem = write_glo30(root, world=WORLD, bounds=bounds_of(*pair.scenes))
+    with FileServer(root) as server:
+        machine = Machine(tmp_path / "machine", {"COP_DEM_30_URL": server.url, "COP_DEM_90_URL": server.url})
+        server.script.add(".tif", [Ok(), *[Status(503)] * 30])
+        inputs = {name: value for name, value in pair.local.items() if name != "dem_path"}
+        ran = machine.order("run", inputs | {"dem": "cop-dem-glo-30"}, EO_SHARDS_WORKERS="1")
+    said = ran.failed(SourceUnavailable.exit_code)
+    assert next(iter(dem.tiles)) in said
+    assert "after 3 attempts" in said
+    assert "Exception ignored" not in ran.err
 
 
 def test_a_job_whose_catalogue_was_down_is_planned_later(route: Cdse, pair: Pair) -> None:

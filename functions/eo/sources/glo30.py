@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from eo.errors import CorruptData, NothingFound
+from eo.errors import CorruptData
 from eo.grid import RasterGrid, Window
 from eo.sources import raster
 from eo.sources.lattice import EGM2008, Lattice, unwrapped
@@ -126,13 +126,10 @@ def read(remote: "Remote", href: str, flags: dict[str, Any], window: Window) -> 
         return np.full(window.shape, 0 if found == "sea" else np.nan, np.float32)
     inner = Window((int(flags["first"]) + window.col) % count, window.row % ROWS, window.width, window.height)
     reader = remote.reader(f"{href}/{name}/{name}.tif")
-    try:
-        with raster.opened(reader, name=f"{name}.tif") as dataset:
-            _check(dataset.shape, (ROWS, count), name)
-            values: NDArray[Any] = raster.read_window(dataset, 1, inner, name)
-            nodata = dataset.nodata
-    except (CorruptData, NothingFound) as error:
-        raise reader.failure or error from None
+    with raster.opened(reader, name=f"{name}.tif") as dataset:
+        _check(dataset.shape, (ROWS, count), name)
+        values: NDArray[Any] = raster.read_window(dataset, 1, inner, name)
+        nodata = dataset.nodata
     elevation = values.astype(np.float32)
     if nodata is not None:
         elevation[values == nodata] = np.nan

@@ -91,3 +91,17 @@ def test_the_two_hemispheres_share_a_band_at_the_equator_only(tmp_path: Path) ->
 def test_a_list_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorruptData, match="names no tile"):
         describe(listed(tmp_path, [], []), BBox(9.2, 48.5, 9.3, 50.5))
+
+
+@pytest.mark.parametrize("south", [47, 0, -1, -33])
+def test_rows_have_the_same_bits_whatever_the_northern_tile_of_the_job_is(tmp_path: Path, south: int) -> None:
+    folder = listed(tmp_path, [tile_name(9, south)], [tile_name(9, south)])
+    lat = south + np.random.default_rng(1).uniform(0.3, 0.7, 5000)
+    found = []
+    for north in (south + 0.8, south + 1.5, south + 2.5):
+        whole = describe(folder, BBox(9.2, south + 0.2, 9.3, north))[-1].grid
+        row = round((whole.y - south - 1) * 3600 - 0.5)
+        found.append(whole.cropped(Window(0, row, 10, 3600)).indices(np.full(lat.size, 9.25), lat)[1])
+    assert np.abs(found[0] - (south + 1 - lat) * 3600).max() < 1e-6
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
