@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         for name in PROCESSES:
             kind = kinds.add_parser(name, help=process(name).title, description=process(name).description)
             add_inputs(kind, process(name).Inputs)
-            kind.add_argument("--out", type=Path, default=Path("out"), metavar="FOLDER", help="default out")
+            kind.add_argument("--out", type=_folder, default=Path("out"), metavar="FOLDER", help="default out")
             kind.set_defaults(process=name, command=_run if ordering is run else _plan)
             if ordering is run:
                 kind.add_argument(
@@ -90,11 +91,18 @@ def _known(settings: "Settings") -> "Jobs":
     return Jobs(settings)
 
 
+def _folder(text: str) -> Path:
+    """A folder, by one name for each place: `a/../out` is `out`. An empty name is a mistake of the shell's, not the current folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty; name a folder")
+    return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - `resolve` would follow links, `absolute` keeps `..`
+
+
 def _order(arguments: argparse.Namespace) -> "Order":
     from cli.jobs import Order  # noqa: PLC0415
 
     typed = typed_inputs(arguments, process(arguments.process).Inputs)
-    return Order(arguments.process, typed, arguments.out.expanduser().absolute())
+    return Order(arguments.process, typed, arguments.out.absolute())
 
 
 def _run(arguments: argparse.Namespace, settings: "Settings") -> None:

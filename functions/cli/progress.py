@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from eo.engine import Progress
 from eo.job import Stage
@@ -46,7 +46,9 @@ class _Lines:
         made = done - self._before
         left = f", about {(now - self._started) / made * (total - done):.0f} s left" if made and done < total else ""
         unit, cloud = labels(stage, points)
-        print(f"{stage.name}: {done} of {total} {unit}{cloud}{left}", file=sys.stderr, flush=True)
+        # Who reads the progress may stop reading (`2>&1 | head`); the work goes on.
+        with suppress(BrokenPipeError):
+            print(f"{stage.name}: {done} of {total} {unit}{cloud}{left}", file=sys.stderr, flush=True)
 
 
 @contextmanager

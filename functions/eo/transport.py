@@ -20,6 +20,8 @@ from eo.wire import S3, Head, Http, Transport
 if TYPE_CHECKING:
     import io
 
+    from pydantic import SecretStr
+
 T = TypeVar("T")
 
 CDSE_REMEDY = (
@@ -212,6 +214,13 @@ def allowed(href: str, places: tuple[str, ...]) -> str:
     )
 
 
+def cdse_keys(settings: Settings) -> "tuple[SecretStr, SecretStr]":
+    """Give access and secret key of the Copernicus Data Space; raises AccessDenied where they are not set."""
+    if settings.cdse_key is None or settings.cdse_secret is None:
+        raise AccessDenied(f"{settings.cdse_s3_endpoint} needs credentials: {CDSE_REMEDY}")
+    return settings.cdse_key, settings.cdse_secret
+
+
 @contextmanager
 def connect(
     source: Literal["cdse", "earth-search", "earth-data-hub", "cop-dem-glo-30"],
@@ -228,9 +237,7 @@ def connect(
     """
     policy = Policy.of(settings)
     if source == "cdse":
-        if settings.cdse_key is None or settings.cdse_secret is None:
-            raise AccessDenied(f"{settings.cdse_s3_endpoint} needs credentials: {CDSE_REMEDY}")
-        keys = settings.cdse_key, settings.cdse_secret
+        keys = cdse_keys(settings)
         places: tuple[str, ...] = (f"s3://{settings.cdse_s3_bucket}",)
         name = slot_name(settings.cdse_s3_endpoint, keys[0].get_secret_value())
         with connection_slots(name, CDSE_CONNECTIONS, slots):

@@ -99,6 +99,9 @@ class Http:
 
     def close(self) -> None:
         """Do as Transport says."""
+        for adapter in self.session.adapters.values():
+            if isinstance(adapter, requests.adapters.HTTPAdapter):
+                _close_pools(adapter.poolmanager)
         self.session.close()
 
     def _answer(self, method: str, target: str, headers: dict[str, str]) -> requests.Response:
@@ -184,6 +187,7 @@ class S3:
 
     def close(self) -> None:
         """Do as Transport says."""
+        _close_pools(self._client._endpoint.http_session._manager)  # noqa: SLF001 - botocore has no public way to it
         self._client.close()
 
     @contextmanager
@@ -217,6 +221,12 @@ def _session() -> Any:  # noqa: ANN401 - botocore's, which is imported late
     return botocore.session.Session(
         session_vars={"profile": nowhere, "config_file": nowhere, "credentials_file": nowhere}
     )
+
+
+def _close_pools(manager: urllib3.PoolManager) -> None:
+    """Close idle connections now. `clear`, which is all that requests and botocore do, leaves that to the garbage collector."""
+    for key in manager.pools.keys():  # noqa: SIM118 - the container refuses to be iterated over, for threads' sake
+        manager.pools[key].close()
 
 
 def _head(status: int, headers: Mapping[str, str], target: str) -> Head:

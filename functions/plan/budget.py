@@ -77,7 +77,7 @@ def most_points(pixels: int, fraction: float, window: Window) -> int:
     Sampling keeps the fraction to within the larger of 0.1 % and half the perimeter in pixels, on any window.
     """
     half_perimeter = window.width + window.height
-    pixels += half_perimeter
+    pixels = min(pixels + half_perimeter, window.pixels)
     return math.ceil(min(pixels, pixels * fraction + max(0.001 * pixels * fraction, half_perimeter)))
 
 

@@ -16,6 +16,7 @@ from eo.radiometry import Radiometry, common
 from eo.settings import Settings
 from eo.sources import elevation
 from eo.traffic import Traffic
+from eo.transport import cdse_keys
 from plan import budget, search
 from plan.choose import choose
 from plan.elevation_sources import Sheets, sheets
@@ -55,6 +56,8 @@ def make_plan(
 
     Raises NothingFound, TooLarge, InvalidInput, CorruptData, AccessDenied and SourceUnavailable.
     """
+    if inputs.source == "cdse":
+        cdse_keys(settings)  # before the catalogue is asked for what could not be read
     stages = process.stages(inputs)
     wanted = next(stage.sources for stage in stages if stage.sources is not None)
     scenes, uncovered = find_scenes(inputs, wanted, settings=settings, now=now or dt.datetime.now(dt.UTC))
