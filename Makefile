@@ -49,7 +49,7 @@ test: system $(STAMP) lint types ## lint, types and every test but the slow swee
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not chaos" --cov --cov-report=term:skip-covered
 
 chaos: system $(STAMP) ## the slow sweeps
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m chaos
+	HYPOTHESIS_PROFILE=default $(BIN)/python -m pytest -n 2 --dist worksteal
 
 bench: $(STAMP) ## benchmarks: one table, and bench/results.json
 	$(BIN)/python -m bench
