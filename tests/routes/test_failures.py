@@ -180,7 +180,7 @@ class Answers:
         return head
 
     def head(self, target: str) -> Head:
-        raise AssertionError("the size is learnt from the first answer; nobody needs to ask for it")
+        raise AssertionError(f"{target}: its size is learnt from the first answer; nobody needs to ask for it")
 
     def close(self) -> None:
         """There is no connection."""
