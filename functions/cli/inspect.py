@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eo.errors import InvalidInput
+from eo.checksums import CHECKSUMS, damaged, listed, told
+from eo.disk import explained
+from eo.errors import CorruptData, InvalidInput
 from eo.grid import Window
 from eo.ply import PlyHeader, read_header
-from eo.store import explained
 from point_cloud.pictures import png, preview
 
 PICTURE_EDGE = 1000
@@ -23,13 +24,19 @@ BLOCK_POINTS = 4_000_000
 
 
 def point_cloud(file: Path, picture: Path | None) -> None:
-    """Show a PLY file of ours: header, bounds, CRS, counts; draw it from above. Raises CorruptData, InvalidInput."""
+    """Show a PLY file of ours: header, bounds, CRS, counts; draw it from above. Raises CorruptData, InvalidInput.
+
+    Where its checksums lie beside it, every byte of it is compared with them first.
+    """
     header = _header(file)
+    checked = _checked(file)
     for key, values in header.comments.items():
         for value in values:
             print(f"{key:<20}{value}")
     print(f"{'points':<20}{header.count:,}")
     print(f"{'vertex':<20}{', '.join(f'{name} {header.dtype[name].str}' for name in header.dtype.names or ())}")
+    if checked:
+        print(f"{'checksum':<20}intact, {checked:,} piece{'' if checked == 1 else 's'}")
     if not header.count:
         return
     low, high = _bounds(header, file)
@@ -48,6 +55,23 @@ def _header(file: Path) -> PlyHeader:
         return read_header(file)
     except OSError as error:
         raise InvalidInput(f"{file} cannot be read: {os.strerror(error.errno or 0)}; name a PLY file") from None
+
+
+def _checked(file: Path) -> int:
+    """Number of the file's pieces, all of which are what they were when it was made; 0 where nothing says."""
+    beside = file.with_name(CHECKSUMS)
+    try:
+        pieces = listed(beside.read_bytes(), file.name)
+        if pieces is None:
+            return 0
+        broken = damaged(file, pieces)
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise InvalidInput(f"{beside} cannot be read: {os.strerror(error.errno or 0)}; make it readable") from None
+    if broken is not None:
+        raise CorruptData(told(file, broken))
+    return len(pieces)
 
 
 def _blocks(header: PlyHeader, file: Path) -> "list[NDArray[np.void]]":

@@ -6,6 +6,9 @@ the class, so a new kind of failure is one class here. A message says the value,
 
 from typing import ClassVar
 
+AFRESH = "order the same job again, which then makes its work anew (on the command line --new drops its plan too)"
+"""The remedy for LostWork."""
+
 
 class EoShardsError(Exception):
     """Base of all failures that are explained to the user instead of shown as a traceback."""
@@ -43,6 +46,10 @@ class CorruptData(EoShardsError):
     exit_code = 5
 
 
+class LostWork(CorruptData):
+    """What the job itself has written is gone or not what was written. Its next attempt makes everything anew."""
+
+
 class AccessDenied(EoShardsError):
     """A source refused the credentials, or none were given. Asking again does not help."""
 
@@ -77,4 +84,22 @@ class JobBusy(EoShardsError):
     """The job is being worked on by another process."""
 
     http_status = 409
+    exit_code = 10
+
+
+class Unexpected(EoShardsError):
+    """A fault of EO Shards itself; the log has the traceback."""
+
+
+class UnknownJob(EoShardsError):
+    """There is no such job, or it belongs to somebody else, who is not told apart."""
+
+    http_status = 404
+    exit_code = 2
+
+
+class NotReady(EoShardsError):
+    """The job has no result, yet or at all; its status says which."""
+
+    http_status = 404
     exit_code = 10

@@ -3,10 +3,12 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from eo.errors import CorruptData
+from eo.errors import AFRESH, LostWork
 from eo.job import Part, Plan, Unit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from eo.store import Store
 
 
@@ -15,22 +17,46 @@ def part_key(job: str, stage: str, unit: str) -> str:
     return f"scratch/{job}/parts/{stage}/{unit}.json"
 
 
+def failure_key(job: str, attempt: int, stage: str, unit: str) -> str:
+    """Where it is noted what a unit died of in an attempt."""
+    return f"{failures_prefix(job, attempt)}{stage}/{unit}.json"
+
+
+def failures_prefix(job: str, attempt: int) -> str:
+    """Where the failures of an attempt are kept."""
+    return f"scratch/{job}/failures/{attempt}/"
+
+
 def read_part(store: "Store", job: str, stage: str, unit: str) -> Part:
-    """The part of a unit. Raises CorruptData where it is missing or not readable."""
+    """The part of a unit. Raises LostWork where it is missing or not readable."""
     try:
         return Part.model_validate_json(store.read(part_key(job, stage, unit)))
     except (KeyError, ValueError):
-        raise CorruptData(
-            f"the part of unit {unit} in stage {stage} is gone or not readable; run the job again with --new"
-        ) from None
+        raise _lost(unit, stage) from None
+
+
+def read_parts(store: "Store", job: str, stage: str, units: "Sequence[Unit]") -> list[Part]:
+    """The parts of many units, in their order. Raises as `read_part`."""
+    found = store.read_all([part_key(job, stage, unit.id) for unit in units])
+    parts: list[Part] = []
+    for unit in units:
+        try:
+            parts.append(Part.model_validate_json(next(found)))
+        except (KeyError, ValueError):
+            raise _lost(unit.id, stage) from None
+    return parts
+
+
+def _lost(unit: str, stage: str) -> LostWork:
+    return LostWork(f"the part of unit {unit} in stage {stage} is gone or not readable; {AFRESH}")
 
 
 def read_plan(store: "Store", job: str) -> Plan:
-    """The plan of a job. Raises CorruptData where it is not readable."""
+    """The plan of a job. Raises LostWork where it is not readable."""
     try:
         return Plan.model_validate_json(store.read(f"jobs/{job}/plan.json"))
     except (KeyError, ValueError):
-        raise CorruptData(f"the plan of job {job} is gone or not readable; run the job again with --new") from None
+        raise LostWork(f"the plan of job {job} is gone or not readable; {AFRESH}") from None
 
 
 def write_plan(store: "Store", plan: Plan) -> None:
@@ -39,11 +65,11 @@ def write_plan(store: "Store", plan: Plan) -> None:
 
 
 def read_state(store: "Store", job: str, stage: str) -> Any:  # noqa: ANN401 - whatever the stage's reduce returned
-    """What the reduce of a stage made of its parts. Raises CorruptData where it is not readable."""
+    """What the reduce of a stage made of its parts. Raises LostWork where it is not readable."""
     try:
         return json.loads(store.read(f"scratch/{job}/state/{stage}.json"))
     except (KeyError, ValueError):
-        raise CorruptData(f"the state of stage {stage} is gone or not readable; run the job again with --new") from None
+        raise LostWork(f"the state of stage {stage} is gone or not readable; {AFRESH}") from None
 
 
 def write_state(store: "Store", job: str, stage: str, state: Any) -> None:  # noqa: ANN401
@@ -52,16 +78,24 @@ def write_state(store: "Store", job: str, stage: str, state: Any) -> None:  # no
 
 
 def read_units(store: "Store", job: str, stage: str) -> list[Unit]:
-    """The units of a stage, in their order. Raises CorruptData where the list is not readable."""
+    """The units of a stage, in their order. Raises LostWork where the list is not readable."""
     try:
         return [Unit.model_validate(unit) for unit in json.loads(store.read(f"jobs/{job}/units/{stage}.json"))]
     except (KeyError, ValueError):
-        raise CorruptData(
-            f"the units of stage {stage} are gone or not readable; run the job again with --new"
-        ) from None
+        raise LostWork(f"the units of stage {stage} are gone or not readable; {AFRESH}") from None
 
 
 def write_units(store: "Store", job: str, stage: str, units: list[Unit]) -> None:
     """Write the unit list of a stage."""
     listed = json.dumps([unit.model_dump(mode="json") for unit in units])
     store.write(f"jobs/{job}/units/{stage}.json", [listed.encode()])
+
+
+def done_share(store: "Store", job: str) -> float:
+    """Share of a job's units that have left their part; 0 before it is planned."""
+    try:
+        plan = read_plan(store, job)
+    except LostWork:
+        return 0.0
+    total = sum(plan.predicted.units.values())
+    return sum(key.endswith(".json") for key in store.keys(f"scratch/{job}/parts/")) / max(total, 1)

@@ -25,6 +25,12 @@ BAND_NAMES = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B0
 Source = str | os.PathLike[str] | bytes
 """A path, or the content of the file."""
 
+_IMAGE = re.compile(r"_(B\d[\dA]|SCL)(?:_(\d+)m)?$")
+_NATIVE = {"B02": 10, "B03": 10, "B04": 10, "B08": 10, "B01": 60, "B09": 60, "B10": 60}
+"""Pixel size in metres of the bands that are not 20 m; L1C file names do not say it."""
+SUFFIXES = (".jp2", ".tif")
+"""What the names of image files may end with; products list them without."""
+
 _LEVELS: dict[str, Literal["L1C", "L2A"]] = {"Level-1C": "L1C", "Level-2A": "L2A"}
 _SIZE_LIMIT = 64 << 20
 
@@ -57,6 +63,15 @@ class ProductMetadata:
     """The DN of saturated pixels."""
     image_files: tuple[str, ...]
     """Paths inside the product, without the file name's extension, as the product lists them."""
+
+    def image(self, band: str) -> tuple[int, str] | None:
+        """(pixel size in metres, path without suffix) of a band's finest image, or of SCL's; None where it has none."""
+        found = (
+            (int(match[2] or _NATIVE.get(band, 20)), path)
+            for path in self.image_files
+            if (match := _IMAGE.search(path)) and match[1] == band
+        )
+        return min(found, default=None)
 
     def radiometry(self, band: str) -> Radiometry:
         """Tell how the DNs of a band are meant; CorruptData where the product has offsets but none for this band."""

@@ -17,6 +17,9 @@ CDSE_CONNECTIONS = 4
 EARTH_DATA_HUB_USER = "edh"
 """User name of the Earth Data Hub's basic authentication; the password is the personal token."""
 
+BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+"""Names of buckets."""
+
 _PRINTABLE = frozenset(string.digits + string.ascii_letters + string.punctuation)
 
 
@@ -63,7 +66,7 @@ class Settings(BaseModel):
     """STAC API of the Copernicus Data Space."""
     cdse_s3_endpoint: Url = "https://eodata.dataspace.copernicus.eu"
     """S3 endpoint of the Copernicus Data Space."""
-    cdse_s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = "eodata"
+    cdse_s3_bucket: Annotated[str, Field(pattern=BUCKET)] = "eodata"
     """The only bucket that is read there."""
     earth_search_url: Url = "https://earth-search.aws.element84.com/v1"
     """STAC API of earth-search."""
@@ -85,6 +88,11 @@ class Settings(BaseModel):
     """Its secret key."""
     earth_data_hub_key: Secret | None = None
     """Personal token of the Earth Data Hub."""
+
+    bucket: Annotated[str | None, Field(alias="EO_SHARDS_BUCKET", pattern=BUCKET)] = None
+    """The data bucket of the bundle; connections are leased there, over all functions. Unset on a machine of its own."""
+    lease_seconds: Annotated[float, Field(alias="EO_SHARDS_LEASE_SECONDS", ge=1, le=3600, allow_inf_nan=False)] = 960
+    """How long a leased connection is kept for a holder that has died: a little more than any function may run."""
 
     home: Annotated[Path, Field(alias="EO_SHARDS_HOME")] = Path("~/.local/state/eo-shards")
     """Folder of the jobs and their scratch space."""

@@ -1,49 +1,45 @@
-"""Objects by key. The local engine keeps them in a folder; the bundle keeps them in a bucket.
+"""Objects by key. The local engine keeps them in a folder (`eo.folder_store`); the bundle in a bucket (`eo.bucket_store`).
 
-Every object is written once and whole: under a temporary name, then renamed. A reader therefore sees an object
-or does not, and a killed writer leaves nothing but a `.part` file that the next attempt ignores. Deleting is as whole:
-a folder is renamed before its files go, so that nobody takes what a killed deletion left for the folder itself.
+Every object is written once and whole: a reader sees all of it or nothing.
 """
 
-import errno
-import fcntl
-import hashlib
-import os
-import re
-import secrets
-import shutil
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from eo.errors import CorruptData, InvalidInput, JobBusy, TooLarge
-
-SPACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""What writing says when there is no room: full disk, quota, file-size limit."""
-REFUSALS = {
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.EEXIST,
-    errno.ELOOP,
-    errno.ENAMETOOLONG,
-}
-"""What the system says to a path that can never work, whatever is free."""
-LOCK_TRIES, LOCK_PAUSE = 3, 0.02
-"""How often, and how many seconds apart, a job's lock is tried for."""
-DELETED = re.compile(r"\.deleted-[0-9a-f]{8}-(.+)")
-"""Name of a folder that is being deleted, or was when its process was killed: with its own name in it."""
+if TYPE_CHECKING:
+    from zarr.abc.store import Store as ZarrStore
 
 
-class Store(Protocol):
-    """What stages, merge and command line need of a store."""
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An object that a part names, as its unit left it."""
+
+    key: str
+    size: int
+    """Bytes."""
+    digest: str
+    """SHA-256 in hex."""
+
+
+class Store(Hashable, Protocol):
+    """What stages, merge and job service need of a store. Stores are values: they travel between processes."""
 
     def read(self, key: str) -> bytes:
         """The object's bytes. Raises KeyError where there is none."""
+        ...
+
+    def reader(self, key: str) -> BinaryIO:
+        """A large object as a file that seeks, without holding it. Raises KeyError where there is none.
+
+        What is read of one file is of one object: where it is replaced meanwhile, reads give the old one's bytes or raise
+        CorruptData.
+        """
+        ...
+
+    def read_all(self, keys: Sequence[str]) -> Iterator[bytes]:
+        """The bytes of many small objects, in the order of their keys. Raises KeyError where there is none."""
         ...
 
     def write(self, key: str, pieces: Iterable[memoryview | bytes]) -> None:
@@ -54,226 +50,25 @@ class Store(Protocol):
         """Whether there is such an object."""
         ...
 
-    def size(self, key: str) -> int:
-        """Bytes of an object."""
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Keys of the objects below a prefix, which ends with a slash."""
         ...
-
-    def concatenate(self, key: str, head: bytes, bodies: Sequence[str]) -> None:
-        """Write head, then the bodies in order, as one object, without holding them."""
-        ...
-
-    def digest(self, key: str) -> str:
-        """SHA-256 of an object, in hex."""
-        ...
-
-
-@contextmanager
-def explained(where: Path) -> Iterator[None]:
-    """Turn what the system says about files into an error that says what to do: `TooLarge` or `InvalidInput`."""
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        if error.errno in SPACE_ERRORS:
-            folder = existing(where.resolve())
-            free = shutil.disk_usage(folder).free
-            raise TooLarge(
-                f"no room to write {where.name} in {folder}: {reason}, {free / 1e6:,.0f} MB free; free some space and run "
-                "the same command again, or set EO_SHARDS_HOME or --out to a larger disk, or lower sampled_fraction"
-            ) from None
-        if error.errno in REFUSALS:
-            raise InvalidInput(
-                f"{error.filename or where} cannot be used: {reason}; check it and its permissions, or choose another "
-                "folder with EO_SHARDS_HOME or --out"
-            ) from None
-        raise
-
-
-def existing(path: Path) -> Path:
-    """The nearest folder above a path that exists."""
-    folder = path.parent
-    while not folder.is_dir():
-        folder = folder.parent
-    return folder
-
-
-class FolderStore:
-    """Objects as files below a folder."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def path(self, key: str) -> Path:
-        """The file of a key."""
-        path = self.root / key
-        if ".." in path.parts:
-            raise InvalidInput(f"key {key!r} leaves the store; keys have no '..'")
-        return path
-
-    def read(self, key: str) -> bytes:
-        """The object's bytes. Raises KeyError where there is none."""
-        try:
-            return self.path(key).read_bytes()
-        except FileNotFoundError:
-            raise KeyError(key) from None
-
-    def write(self, key: str, pieces: Iterable[memoryview | bytes]) -> None:
-        """Write an object whole."""
-        with self.writing(key) as temporary, temporary.open("wb", buffering=0) as file:
-            for piece in pieces:
-                _write_all(file.fileno(), piece)
-
-    @contextmanager
-    def writing(self, key: str) -> Iterator[Path]:
-        """A temporary file that takes the object's name when the block ends well, and vanishes otherwise."""
-        path = self.path(key)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        with explained(path):
-            _make_folder(path.parent)
-            try:
-                yield temporary
-                temporary.replace(path)
-            finally:
-                with suppress(FileNotFoundError):
-                    temporary.unlink()
-
-    def exists(self, key: str) -> bool:
-        """Whether there is such an object."""
-        return self.path(key).is_file()
-
-    def concatenate(self, key: str, head: bytes, bodies: Sequence[str]) -> None:
-        """Join objects by in-kernel copy."""
-        with self.writing(key) as temporary, temporary.open("wb") as out:
-            out.write(head)
-            out.flush()
-            for body in bodies:
-                with self.path(body).open("rb") as source:
-                    copy_in_kernel(source.fileno(), out.fileno())
-
-    def size(self, key: str) -> int:
-        """Bytes of an object."""
-        return self.path(key).stat().st_size
-
-    def digest(self, key: str) -> str:
-        """SHA-256 of an object, in hex."""
-        with self.path(key).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def delete(self, prefix: str) -> int:
-        """Delete an object or all objects below a prefix; returns the bytes that are free again.
+        """Delete an object or all objects below a prefix; returns the bytes that are free again."""
+        ...
 
-        What a deletion of the same prefix has left that was killed goes too. One process at a time may delete a prefix.
+    def concatenate(self, key: str, head: bytes, bodies: Sequence[Body]) -> None:
+        """Write head, then the bodies in order, as one object, without holding them.
+
+        Raises CorruptData, before there is anything under the key, where a body is gone or not what its unit wrote.
         """
-        path = self.path(prefix)
-        if path.is_file():
-            size = path.stat().st_size
-            path.unlink()
-            return size
-        doomed = [entry for entry in _entries(path.parent) if _deleted(entry) == path.name]
-        if path.is_dir():
-            doomed.append(path.with_name(f".deleted-{secrets.token_hex(4)}-{path.name}"))
-            try:
-                path.rename(doomed[-1])
-            except OSError:  # a disk so full that it has no room for a name: better not at once than not at all
-                doomed[-1] = path
-        size = sum(_size(folder) for folder in doomed)
-        for folder in doomed:
-            shutil.rmtree(folder, ignore_errors=True)
-        return size
+        ...
 
-    def names(self, folder: str) -> list[str]:
-        """What `delete` can delete in a folder, sorted: what is there, and what killed deletions have left of others."""
-        return sorted({_deleted(entry) or entry.name for entry in _entries(self.path(folder))})
+    def zarr(self, prefix: str) -> "ZarrStore":
+        """The objects below a prefix as a Zarr store."""
+        ...
 
-    @contextmanager
-    def locked(self, key: str) -> Iterator[None]:
-        """Hold a job for this process; the kernel lets go of it when the process dies.
-
-        Raises JobBusy at once where another process holds it.
-        """
-        path = self.path(key)
-        with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+b", buffering=0)
-        with file:
-            if not _flocked(file.fileno()):
-                file.seek(0)
-                holder = file.read().decode() or "unknown"
-                raise JobBusy(f"process {holder} is working on this job; wait for it, or stop it")
-            file.truncate(0)
-            with suppress(OSError):  # a full disk: the lock holds all the same
-                file.write(str(os.getpid()).encode())
-            yield
-
-    def is_locked(self, key: str) -> bool:
-        """Whether a living process holds a lock."""
-        try:
-            with self.path(key).open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
-
-
-def _flocked(file: int) -> bool:
-    """Take a lock, if need be on a second look: `is_locked` holds one for a moment."""
-    for _ in range(LOCK_TRIES):
-        with suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        time.sleep(LOCK_PAUSE)
-    return False
-
-
-def _entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
-
-
-def _deleted(path: Path) -> str | None:
-    """The name of what was to be deleted, None where this is not the rest of it."""
-    match = DELETED.fullmatch(path.name)
-    return match[1] if match else None
-
-
-def _size(folder: Path) -> int:
-    """Bytes of the files below a folder."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it; it may be a link to one that does not exist yet."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        folder.resolve().mkdir(parents=True, exist_ok=True)
-
-
-def copy_in_kernel(source: int, target: int) -> None:
-    """Append a whole file to another one, by copy_file_range where the system has it, else through a buffer."""
-    left = os.fstat(source).st_size
-    while left:
-        try:
-            copied = os.copy_file_range(source, target, min(left, 1 << 30))
-        except (AttributeError, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in {
-                errno.EXDEV,
-                errno.EINVAL,
-                errno.ENOSYS,
-                errno.EOPNOTSUPP,
-            }:
-                raise
-            data = os.read(source, 1 << 20)
-            copied = len(data)
-            _write_all(target, data)
-        if not copied:
-            raise CorruptData("a body became shorter while it was copied; run the job again with --new")
-        left -= copied
-
-
-def _write_all(target: int, data: bytes | memoryview) -> None:
-    """Write everything, however little the system takes at once."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(target, view) :]
+    def temporary(self, prefix: str) -> Path:
+        """A local folder for temporary files of the work below a prefix, such as a source file fetched whole."""
+        ...

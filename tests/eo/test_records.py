@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from eo.errors import CorruptData
+from eo.folder_store import FolderStore
 from eo.grid import RasterGrid, Window
 from eo.job import ElevationSource, Part, Unit
 from eo.records import part_key, read_part, read_plan, read_units, write_units
-from eo.store import FolderStore
 
 UNITS = [Unit(id="r00000c00000", window=Window(-5, 7, 3, 4)), Unit(id="b", window=Window(0, 0, 1, 1), array="dem/0")]
 PART = Part(

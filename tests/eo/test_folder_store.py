@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from eo.errors import InvalidInput, JobBusy, TooLarge
-from eo.store import FolderStore
+from eo.errors import InvalidInput, JobBusy, LostWork, TooLarge
+from eo.folder_store import FolderStore
+from eo.store import Body
 
 
 @pytest.fixture
@@ -19,15 +20,30 @@ def store(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path)
 
 
+def written(store: FolderStore, key: str, data: bytes) -> Body:
+    store.write(key, [data])
+    return Body(key, len(data), hashlib.sha256(data).hexdigest())
+
+
 def test_an_object_is_its_pieces_in_order(store: FolderStore) -> None:
     store.write("a/b.bin", [b"one", memoryview(b"two"), b""])
     assert store.read("a/b.bin") == b"onetwo"
-    assert store.size("a/b.bin") == 6
+    assert list(store.read_all(["a/b.bin", "a/b.bin"])) == [b"onetwo"] * 2
+    assert store.reader("a/b.bin").read() == b"onetwo"
     assert store.digest("a/b.bin") == hashlib.sha256(b"onetwo").hexdigest()
     assert store.exists("a/b.bin")
     assert not store.exists("a")
-    with pytest.raises(KeyError):
-        store.read("a/c.bin")
+    for absent in (store.read, store.reader, lambda key: list(store.read_all(["a/b.bin", key]))):
+        with pytest.raises(KeyError):
+            absent("a/c.bin")
+
+
+def test_keys_are_those_of_whole_objects_below_a_prefix(store: FolderStore) -> None:
+    for key in ("a/b", "a/c/d", "ab/e"):
+        store.write(key, [b"1"])
+    (store.root / "a" / ".f.123.part").write_bytes(b"half")
+    assert sorted(store.keys("a/")) == ["a/b", "a/c/d"]
+    assert list(store.keys("nothing/")) == []
 
 
 def test_a_failed_write_leaves_the_object_as_it_was(store: FolderStore, tmp_path: Path) -> None:
@@ -51,10 +67,19 @@ def test_keys_do_not_leave_the_store(store: FolderStore, key: str) -> None:
 
 def test_joining_is_a_head_and_the_bodies(store: FolderStore) -> None:
     bodies = [os.urandom(size) for size in (0, 1, 70_000, 3_000_000)]
-    for number, body in enumerate(bodies):
-        store.write(f"body/{number}", [body])
-    store.concatenate("whole", b"head", [f"body/{number}" for number in range(4)])
+    store.concatenate("whole", b"head", [written(store, f"body/{number}", body) for number, body in enumerate(bodies)])
     assert store.read("whole") == b"head" + b"".join(bodies)
+
+
+@pytest.mark.parametrize("now", [None, b"x", bytes(3)], ids=["gone", "of another size", "zeros of equal size"])
+def test_joining_refuses_a_body_that_is_not_what_was_written(store: FolderStore, now: bytes | None) -> None:
+    bodies = [written(store, key, b"one") for key in ("a", "b")]
+    store.delete("b")
+    if now is not None:
+        store.write("b", [now])
+    with pytest.raises(LostWork, match=r"b is gone or not what was written.*--new"):
+        store.concatenate("whole", b"head", bodies)
+    assert not store.exists("whole")
 
 
 def test_joining_works_where_the_kernel_does_not_copy(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,8 +88,7 @@ def test_joining_works_where_the_kernel_does_not_copy(store: FolderStore, monkey
 
     monkeypatch.setattr(os, "copy_file_range", refused)
     body = os.urandom(2_500_000)
-    store.write("body", [body])
-    store.concatenate("whole", b"h", ["body", "body"])
+    store.concatenate("whole", b"h", [written(store, "body", body)] * 2)
     assert store.read("whole") == b"h" + body + body
 
 
