@@ -19,6 +19,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 from rasterio.session import AWSSession
 
+from peers import s3_rules
 from peers.sigv4 import refusal
 from peers.web import Peer, Request, Response
 
@@ -82,7 +83,7 @@ _MOTO = _Moto()
 
 
 class S3Peer(Peer):
-    """An S3 endpoint (path-style) for one account, at `url`.
+    """An S3 endpoint (path-style) for one account, at `url`, with the rules of multipart uploads that moto lacks.
 
     Peers that run at the same time in one process share their buckets (as two accounts of one S3 do), each with its
     own credentials, counters and script. moto reads an object whole for every range of it: keep objects small.
@@ -163,6 +164,13 @@ class S3Peer(Peer):
         refused = refusal(request, key=self.key, secret=self.secret, anonymous=self.anonymous)
         if refused is not None:
             return _error(refused.status, refused.code, refused.message, request.path)
+        with s3_rules.alone(request):
+            broken = s3_rules.broken(request)
+            if broken is not None:
+                return _error(broken.status, broken.code, broken.message, request.path)
+            return s3_rules.completed(request, self._moto(request))
+
+    def _moto(self, request: Request) -> Response:
         upstream = http.client.HTTPConnection(*_MOTO.address, timeout=60)
         # Header by header, and the target as it came: nothing may be normalised on the way.
         upstream.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
