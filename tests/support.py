@@ -15,11 +15,11 @@ from plyfile import PlyData
 from pyproj import Transformer
 
 from eo.engine import LocalEngine
+from eo.folder_store import FolderStore
 from eo.job import Part, Plan, Result, Unit
 from eo.records import read_units
 from eo.runner import run_unit
 from eo.settings import Settings
-from eo.store import FolderStore
 from merge.fan_in import fan_in
 from plan.planner import make_plan
 from registry import process
@@ -109,7 +109,9 @@ class Job:
         return self.home / "scratch" / JOB / "cube.zarr"
 
     def stage(self, name: str) -> list[Part]:
-        return [run_unit(self.home, JOB, name, unit, 1, self.settings)[0] for unit in read_units(self.store, JOB, name)]
+        return [
+            run_unit(self.store, JOB, name, unit, 1, self.settings)[0] for unit in read_units(self.store, JOB, name)
+        ]
 
     def stages(self) -> list[Part]:
         parts: list[Part] = []

@@ -1,7 +1,7 @@
 """The job's Zarr v3 group: the only thing that units share.
 
 Every chunk has one writer, writes are whole, and a checksum travels in each chunk. A chunk that should be there and is
-not, or is not what was written, is `CorruptData`: it must never read as "no data".
+not, or is not what was written, is `LostWork`: it must never read as "no data".
 """
 
 import re
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import WrapperStore
 
-from eo.errors import CorruptData
+from eo.errors import AFRESH, LostWork
 from eo.grid import Window
+from eo.traffic import StoreTraffic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,16 +35,31 @@ class MissingChunk(Exception):
 
 
 class StrictStore(WrapperStore["Store"]):
-    """A Zarr store in which an absent chunk is an error instead of the fill value."""
+    """A Zarr store in which an absent chunk is an error instead of the fill value; it counts what is asked of it."""
+
+    def __init__(self, store: "Store", traffic: StoreTraffic | None = None) -> None:
+        super().__init__(store)
+        self.traffic = traffic or StoreTraffic()
 
     async def get(
         self, key: str, prototype: "BufferPrototype", byte_range: "ByteRequest | None" = None
     ) -> "Buffer | None":
         """Read an object; None only for metadata that is not there."""
         value = await super().get(key, prototype, byte_range)
+        self.traffic.read(0 if value is None else len(value))
         if value is None and CHUNK.search(key):
             raise MissingChunk(key)
         return value
+
+    async def set(self, key: str, value: "Buffer") -> None:
+        """Write an object."""
+        await super().set(key, value)
+        self.traffic.wrote(len(value))
+
+    async def set_if_not_exists(self, key: str, value: "Buffer") -> None:
+        """Write an object where there is none."""
+        await super().set_if_not_exists(key, value)
+        self.traffic.wrote(len(value))
 
 
 class Cube:
@@ -52,7 +68,9 @@ class Cube:
     def __init__(self, store: "Store", targets: "Mapping[str, TargetArray]") -> None:
         # One thread: a worker has one core, and zarr's pool of threads costs more than it brings here.
         zarr.config.set({"async.concurrency": 4, "threading.max_workers": 1})
-        self._store = StrictStore(store)
+        self.traffic = StoreTraffic()
+        """What was asked of the store since somebody last took it into an account of theirs."""
+        self._store = StrictStore(store, self.traffic)
         self._targets = targets
         self._arrays: dict[str, zarr.Array[Any]] = {}
 
@@ -78,23 +96,19 @@ class Cube:
             try:
                 array = zarr.open_array(self._store, path=name, mode="r+")
             except (FileNotFoundError, ValueError, KeyError):
-                raise CorruptData(f"cube array {name} is gone; run the job again with --new") from None
+                raise LostWork(f"cube array {name} is gone; {AFRESH}") from None
             self._arrays[name] = array.with_config({"write_empty_chunks": True})
         return self._arrays[name]
 
     def read(self, name: str, window: Window) -> NDArray[Any]:
-        """Pixels of an array, of shape window.shape. Raises CorruptData where one was never written."""
+        """Pixels of an array, of shape window.shape. Raises LostWork where one was never written."""
         rows, cols = window.slices(Window(0, 0, 1, 1))
         try:
             return np.asarray(self._array(name)[rows, cols])
         except MissingChunk as missing:
-            raise CorruptData(
-                f"cube chunk {missing} was lost after it was written; run the job again with --new"
-            ) from None
+            raise LostWork(f"cube chunk {missing} was lost after it was written; {AFRESH}") from None
         except (ValueError, RuntimeError) as error:
-            raise CorruptData(
-                f"cube array {name} cannot be read at {window.to_list()} ({error}); run the job again with --new"
-            ) from None
+            raise LostWork(f"cube array {name} cannot be read at {window.to_list()} ({error}); {AFRESH}") from None
 
     def write(self, name: str, window: Window, values: NDArray[Any]) -> None:
         """Write pixels of an array; the window covers whole chunks, or ends with the array."""
@@ -129,7 +143,7 @@ class Cube:
             Window(0, 0, array.shape[1], array.shape[0])
         )
         if whole is None:
-            raise CorruptData(f"window {window.to_list()} lies outside of {variable}; run the job again with --new")
+            raise LostWork(f"window {window.to_list()} lies outside of {variable}; {AFRESH}")
         if whole != inner:
             filled = np.full(whole.shape, array.fill_value, array.dtype)
             filled[inner.slices(whole)] = values

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from eo.disk import explained
 from eo.errors import CorruptData
-from eo.job import Part, Plan, Stage, Unit, Usage
-from eo.records import read_part, read_units, write_plan, write_state, write_units
-from eo.runner import load, open_cube, run_unit
+from eo.folder_store import FolderStore
+from eo.job import Part, Plan, Stage, Unit
+from eo.records import read_part, read_units, write_state
+from eo.runner import load, run_unit, start
 from eo.settings import Settings
-from eo.store import FolderStore, explained
+from eo.usage import Meter, Usage, metered
 from eo.workers import Workers
 
 PRELOADED = ("eo.runner", "eo.unit_io", "eo.cube", "zarr.storage", "rasterio")
@@ -62,15 +64,10 @@ class LocalEngine:
         """Let workers import what these stages need, while this process makes the plan."""
         self._workers.warm([*PRELOADED, *(stage.map.partition(":")[0] for stage in stages)])
 
-    def start(self, plan: Plan, units: Mapping[str, list[Unit]]) -> None:
+    def start(self, plan: Plan, units: Mapping[str, list[Unit]], meter: Meter | None = None) -> None:
         """Write a plan, its unit lists and its cube's metadata; the plan last, for it says that all is there."""
-        for stage in plan.stages:
-            write_units(self._store, plan.job, stage.name, units[stage.name])
-        cube = self._store.path(f"scratch/{plan.job}/cube.zarr")
-        with explained(cube):
-            cube.mkdir(parents=True, exist_ok=True)
-            open_cube(self._store, plan).create(plan.arrays)
-        write_plan(self._store, plan)
+        with explained(self._store.path(f"scratch/{plan.job}")):
+            start(meter.store if meter else self._store, plan, units)
 
     def run(self, plan: Plan, attempt: int) -> tuple[list[Part], Spent]:
         """Do all stages; returns the last one's parts in the order of its units.
@@ -82,7 +79,9 @@ class LocalEngine:
         for stage in plan.stages:
             parts = self._stage(plan, stage, attempt, spent)
             if stage.reduce is not None:
-                write_state(self._store, plan.job, stage.name, load(stage.reduce)(parts))
+                with metered(self._store, plan.job, "reduce", stage.name, attempt, self._settings) as meter:
+                    write_state(meter.store, plan.job, stage.name, load(stage.reduce)(parts))
+                spent.usages.append(meter.usage)
         return parts, spent
 
     def _stage(self, plan: Plan, stage: Stage, attempt: int, spent: Spent) -> list[Part]:
@@ -96,7 +95,7 @@ class LocalEngine:
         self._progress(stage, len(done), len(units), points)
         calls = {
             f"unit {unit.id} of stage {stage.name}": (
-                self._store.root,
+                self._store,
                 plan.job,
                 stage.name,
                 unit,

@@ -1,7 +1,8 @@
 """Inputs that every process with a cube shares: the one source of the API's description, the options and the checks."""
 
 import datetime as dt
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -9,6 +10,17 @@ from eo.bbox import BBox
 
 DEFAULT_DAYS = 360
 """Days back from now that are searched where no datetime is given; `local` has no limit."""
+
+LOCAL_INPUTS = frozenset({"catalog", "dem_path"})
+"""Inputs that name files of the machine on which the job runs."""
+LOCAL_CHOICES = {"source": "local", "dem": "local"}
+"""The choice by which an input takes such a file."""
+
+
+def names_local_files(inputs: Mapping[str, Any]) -> list[str]:
+    """What of some inputs names files of the machine on which the job runs, in words."""
+    named = [name for name in inputs if name in LOCAL_INPUTS and inputs[name] is not None]
+    return [*named, *(f"{name} {choice}" for name, choice in LOCAL_CHOICES.items() if inputs.get(name) == choice)]
 
 
 def interval(text: str) -> str:

@@ -12,6 +12,8 @@ from eo.bbox import BBox
 from eo.catalog import CLASSES, Asset, Scene
 from eo.grid import RasterGrid, TargetGrid, Window
 from eo.radiometry import Radiometry
+from eo.store import Body
+from eo.usage import UsageTotal
 
 if TYPE_CHECKING:
     from eo.unit_io import ResultIO, UnitIO
@@ -95,6 +97,8 @@ class ElevationSource(Record):
     """(column, row) of the array's first pixel on the adapter's own lattice (unwrapped)."""
     href: str
     """File, folder or URL prefix; never with credentials in it."""
+    files: tuple[str, ...] = ()
+    """What below it is read: files by their addresses, or the store itself."""
     ascending: bool = False
     """Whether the file's rows run from south to north; the cube's never do."""
     variable: str = ""
@@ -129,15 +133,13 @@ class Prediction(Record):
     points: int
     result_bytes: int
     scratch_bytes: int
-    source_requests: int
-    source_bytes: int
     unit_memory_bytes: int
     """The largest peak of any unit, worker included."""
     units: dict[str, int]
     parts: int
     """Bodies that the fan-in joins."""
-    cost_usd: float
-    """AWS list price of the compute (see plan.budget for the factors)."""
+    usage: UsageTotal = UsageTotal()
+    """What the calls will take, in the figures in which the result says what they took."""
 
 
 class Plan(Record):
@@ -198,26 +200,29 @@ class Part(Record):
     extremes: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """Mergeable (minimum, maximum) by name."""
 
-
-class Usage(Record):
-    """What one attempt at a unit took; not a product, so it may differ from run to run."""
-
-    stage: str
-    unit: str
-    seconds: float
-    cpu_seconds: float
-    peak_rss_bytes: int
-    requests: int = 0
-    bytes_in: int = 0
-    points: int = 0
+    def body(self, role: str) -> Body:
+        """The object of a role."""
+        return Body(self.keys[role], self.sizes[role], self.digests[role])
 
 
 class Result(Record):
     """What a finished job delivered."""
 
     files: dict[str, str]
-    """SHA-256 in hex, by file name."""
+    """SHA-256 in hex, by file name; of a joined file the composite one (`eo.checksums`)."""
     summary: dict[str, Any]
+    usage: UsageTotal | None = None
+    """What the job took; no product, so it differs from run to run."""
+
+
+class Output(Record):
+    """A file that a process delivers."""
+
+    title: str
+    description: str
+    file: str
+    """Its name in the result."""
+    media_type: str
 
 
 class Process(Protocol):
@@ -228,6 +233,8 @@ class Process(Protocol):
     description: ClassVar[str]
     version: ClassVar[str]
     Inputs: ClassVar[type[BaseModel]]
+    outputs: ClassVar[Mapping[str, Output]]
+    """By the name that it has over HTTP."""
 
     def stages(self, inputs: Any) -> list[Stage]:  # noqa: ANN401 - each process has its own Inputs
         """The stages of a job with these inputs."""
@@ -262,8 +269,14 @@ class Status(Record):
     attempt: int
     state: Literal["accepted", "running", "successful", "failed", "stopped"]
     message: str = ""
+    error: str = ""
+    """Name of the class in `eo.errors` that ended a failed job."""
     created: str
+    """RFC 3339, UTC, as the other times."""
     updated: str
+    started: str | None = None
+    """When the present attempt began to work."""
+    finished: str | None = None
     out: str = ""
     """Folder of the result, for the local engine."""
 

@@ -1,19 +1,19 @@
 """One unit of work, wherever it runs: in a worker process of the local engine or in a function of the bundle."""
 
 import importlib
-import resource
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from eo.disk import explained
 from eo.errors import TooLarge
-from eo.job import MapFunction, Part, Plan, Unit, Usage
-from eo.records import part_key, read_plan, read_state
+from eo.job import MapFunction, Part, Plan, Stage, Unit
+from eo.records import part_key, read_plan, read_state, write_plan, write_units
 from eo.settings import Settings
-from eo.store import FolderStore, Store, explained
+from eo.store import Store
+from eo.traffic import CountedStore, StoreTraffic
 from eo.unit_io import UnitIO
+from eo.usage import Usage, metered
 
 if TYPE_CHECKING:
     from eo.cube import Cube
@@ -25,62 +25,74 @@ def load(name: str) -> Callable[..., Any]:
     return cast("Callable[..., Any]", getattr(importlib.import_module(module), attribute))
 
 
-def open_cube(store: FolderStore, plan: Plan) -> "Cube":
-    """The cube of a job, in a folder store."""
-    from zarr.storage import LocalStore  # noqa: PLC0415 - heavy: who only names processes does without
+def open_cube(store: Store, plan: Plan) -> "Cube":
+    """The cube of a job."""
+    from eo.cube import Cube  # noqa: PLC0415 - heavy: who only names processes does without
 
-    from eo.cube import Cube  # noqa: PLC0415
+    return Cube(store.zarr(f"scratch/{plan.job}/cube.zarr"), plan.targets)
 
-    return Cube(LocalStore(store.path(f"scratch/{plan.job}/cube.zarr")), plan.targets)
+
+def start(store: Store, plan: Plan, units: Mapping[str, list[Unit]]) -> None:
+    """Write a job's unit lists, its cube's metadata and its plan; the plan last, for it says that all is there."""
+    for stage in plan.stages:
+        write_units(store, plan.job, stage.name, units[stage.name])
+    cube = open_cube(store, plan)
+    cube.create(plan.arrays)
+    if isinstance(store, CountedStore):
+        store.traffic.take(cube.traffic)
+    write_plan(store, plan)
 
 
 @lru_cache(maxsize=2)
-def _opened(root: Path, job: str) -> tuple[FolderStore, Plan, "Cube"]:
-    """What all units of a job share in one process."""
-    store = FolderStore(root)
-    plan = read_plan(store, job)
-    return store, plan, open_cube(store, plan)
+def _opened(store: Store, job: str, _attempt: int) -> tuple[Plan, "Cube"]:
+    """What all units of an attempt share in one process; the next attempt may have another plan.
+
+    Reading the plan counts for the first of them.
+    """
+    traffic = StoreTraffic()
+    plan = read_plan(CountedStore(store, traffic), job)
+    cube = open_cube(store, plan)
+    cube.traffic.take(traffic)
+    return plan, cube
 
 
 def run_unit(  # noqa: PLR0917 - called over a pipe, where arguments have no names
-    root: Path, job: str, stage_name: str, unit: Unit, attempt: int, settings: Settings
+    store: Store, job: str, stage_name: str, unit: Unit, attempt: int, settings: Settings
 ) -> tuple[Part, Usage]:
     """Do one unit and leave its part. Doing it again leaves equal bytes."""
-    started, cpu = time.perf_counter(), time.process_time()
-    store, plan, cube = _opened(root, job)
-    stage = next(stage for stage in plan.stages if stage.name == stage_name)
-    io = UnitIO(
-        plan=plan,
-        stage=stage_name,
-        unit=unit.id,
-        cube=cube,
-        store=store,
-        settings=settings,
-        scratch=store.path(f"scratch/{job}/files"),
-    )
-    scratch = store.path(f"scratch/{job}")
+    with metered(store, job, stage_name, unit.id, attempt, settings) as meter:
+        plan, cube = _opened(store, job, attempt)
+        io = UnitIO(
+            plan=plan,
+            stage=stage_name,
+            unit=unit.id,
+            cube=cube,
+            store=meter.store,
+            settings=settings,
+            scratch=store.temporary(f"scratch/{job}/files"),
+        )
+        try:
+            stage = next(stage for stage in plan.stages if stage.name == stage_name)
+            part = _done(stage, unit, io, _state(meter.store, plan, stage_name))
+        finally:
+            meter.source.add(io.traffic)
+            meter.asked.take(cube.traffic)
+        meter.store.write(part_key(job, stage_name, unit.id), [part.model_dump_json().encode()])
+        meter.points = part.counts.get("points", 0)
+    return part, meter.usage
+
+
+def _done(stage: Stage, unit: Unit, io: UnitIO, state: Any) -> Part:  # noqa: ANN401 - whatever the reduce returned
+    """What the map of a stage leaves of a unit."""
     try:
-        with explained(scratch):
+        with explained(io.scratch):
             do: MapFunction = load(stage.map)
-            part = do(unit, _state(store, plan, stage_name), io)
+            return do(unit, state, io)
     except MemoryError:
         raise TooLarge(
-            f"unit {unit.id} of stage {stage_name} needs more memory than a worker may use "
-            f"({settings.worker_memory} MB): raise EO_SHARDS_WORKER_MEMORY, or lower EO_SHARDS_CHUNK and run with --new"
+            f"unit {unit.id} of stage {stage.name} needs more memory than a worker may use "
+            f"({io.settings.worker_memory} MB): raise EO_SHARDS_WORKER_MEMORY, or lower EO_SHARDS_CHUNK and run with --new"
         ) from None
-    store.write(part_key(job, stage_name, unit.id), [part.model_dump_json().encode()])
-    usage = Usage(
-        stage=stage_name,
-        unit=unit.id,
-        seconds=time.perf_counter() - started,
-        cpu_seconds=time.process_time() - cpu,
-        peak_rss_bytes=peak_rss(),
-        requests=io.traffic.requests,
-        bytes_in=io.traffic.bytes,
-        points=part.counts.get("points", 0),
-    )
-    store.write(f"scratch/{job}/usage/{stage_name}/{unit.id}-{attempt}.json", [usage.model_dump_json().encode()])
-    return part, usage
 
 
 def _state(store: Store, plan: Plan, stage_name: str) -> Any:  # noqa: ANN401 - whatever the reduce returned
@@ -90,8 +102,3 @@ def _state(store: Store, plan: Plan, stage_name: str) -> Any:  # noqa: ANN401 - 
     if before is None or before.reduce is None:
         return None
     return read_state(store, plan.job, before.name)
-
-
-def peak_rss() -> int:
-    """Largest resident set of this process so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

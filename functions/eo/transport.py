@@ -5,7 +5,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar, cast
 
@@ -221,6 +221,16 @@ def cdse_keys(settings: Settings) -> "tuple[SecretStr, SecretStr]":
     return settings.cdse_key, settings.cdse_secret
 
 
+def _connection(name: str, settings: Settings, slots: Path | None) -> AbstractContextManager[int]:
+    """One of the account's connections: of the bundle, where this is part of one, else of this machine."""
+    if settings.bucket is None:
+        return connection_slots(name, CDSE_CONNECTIONS, slots)
+    from eo.bucket_store import BucketStore  # noqa: PLC0415 - brings botocore, as does all below
+    from eo.leases import leased  # noqa: PLC0415
+
+    return leased(BucketStore(settings.bucket), name, CDSE_CONNECTIONS, seconds=settings.lease_seconds)
+
+
 @contextmanager
 def connect(
     source: Literal["cdse", "earth-search", "earth-data-hub", "cop-dem-glo-30"],
@@ -231,16 +241,17 @@ def connect(
 ) -> Iterator[Remote]:
     """Connect to a source for the length of a `with` block, by one connection.
 
-    For cdse it waits for one of the account's connections, of which this machine's processes together hold no more
-    than 4; the connection is closed before the slot is given back. `slots` is the folder of their locks.
-    Raises AccessDenied where the credentials that the source needs are not set.
+    For cdse it waits for one of the account's connections, of which all functions of the bundle, or all processes of
+    this machine, together hold no more than 4; the connection is closed before it is given back. `slots` is the folder
+    of the machine's locks. Raises AccessDenied where the credentials that the source needs are not set, and RateLimited
+    where other functions hold all connections.
     """
     policy = Policy.of(settings)
     if source == "cdse":
         keys = cdse_keys(settings)
         places: tuple[str, ...] = (f"s3://{settings.cdse_s3_bucket}",)
         name = slot_name(settings.cdse_s3_endpoint, keys[0].get_secret_value())
-        with connection_slots(name, CDSE_CONNECTIONS, slots):
+        with _connection(name, settings, slots):
             wire: Transport = S3(settings.cdse_s3_endpoint, timeout=settings.timeout, access=CDSE_REMEDY, keys=keys)
             with closing(wire):
                 yield Remote(wire, places, policy, traffic)

@@ -4,12 +4,14 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from eo.checksums import CHECKSUMS, Piece, composite, document, pieces
+from eo.errors import AFRESH, LostWork
 from eo.job import Part, Plan, Unit
-from eo.records import read_part, read_units
+from eo.records import read_parts, read_units
 from eo.settings import Settings
-from eo.store import Store
+from eo.store import Body, Store
 from eo.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -41,6 +43,10 @@ class UnitIO:
         self._store = store
         self._prefix = f"scratch/{plan.job}/parts/{stage}/{unit}"
 
+    def upload(self, key: str) -> BinaryIO:
+        """What a user has put into the store, as a file that seeks. Raises KeyError where it is gone."""
+        return self._store.reader(key)
+
     def put(self, role: str, pieces: Iterable[memoryview | bytes]) -> None:
         """Write an object of this unit piece by piece; its key, size and digest go into the part."""
         key = f"{self._prefix}.{role}"
@@ -67,7 +73,9 @@ class ResultIO:
         self.plan = plan
         self._store = store
         self._prefix = f"jobs/{plan.job}/result"
+        self._joined: dict[str, list[Piece]] = {}
         self.digests: dict[str, str] = {}
+        """By file name; of a joined file the composite digest."""
         self.sizes: dict[str, int] = {}
 
     def units(self, stage: str) -> list[Unit]:
@@ -76,22 +84,34 @@ class ResultIO:
 
     def parts(self, stage: str) -> list[Part]:
         """The parts of a stage, in the order of its units."""
-        return [read_part(self._store, self.plan.job, stage, unit.id) for unit in self.units(stage)]
+        return read_parts(self._store, self.plan.job, stage, self.units(stage))
 
-    def read(self, key: str) -> bytes:
-        """An object that a part names."""
-        return self._store.read(key)
+    def read_all(self, bodies: Sequence[Body]) -> Iterator[bytes]:
+        """Small objects that parts name, in order. Raises LostWork where one is gone or not what its unit wrote."""
+        found = self._store.read_all([body.key for body in bodies])
+        for body in bodies:
+            try:
+                data = next(found)
+            except KeyError:
+                data = b""
+            if hashlib.sha256(data).hexdigest() != body.digest:
+                raise LostWork(f"{body.key} is gone or not what was written; {AFRESH}")
+            yield data
 
-    def concatenate(self, name: str, head: bytes, bodies: Sequence[str]) -> None:
-        """Write a result file: head, then the bodies in order."""
+    def concatenate(self, name: str, head: bytes, bodies: Sequence[Body]) -> None:
+        """Write a result file: head, then the bodies in order. Raises LostWork as `read_all`."""
         self._store.concatenate(f"{self._prefix}/{name}", head, bodies)
-        self._note(name)
+        made = pieces([(len(head), hashlib.sha256(head).hexdigest()), *((body.size, body.digest) for body in bodies)])
+        self._joined[name] = made
+        self.digests[name] = composite(made)
+        self.sizes[name] = sum(piece.size for piece in made)
+
+    def write_checksums(self) -> None:
+        """Write the list of the pieces of what was joined."""
+        self.write(CHECKSUMS, document(self._joined))
 
     def write(self, name: str, data: bytes) -> None:
         """Write a small result file."""
         self._store.write(f"{self._prefix}/{name}", [memoryview(data)])
-        self._note(name)
-
-    def _note(self, name: str) -> None:
-        self.digests[name] = self._store.digest(f"{self._prefix}/{name}")
-        self.sizes[name] = self._store.size(f"{self._prefix}/{name}")
+        self.digests[name] = hashlib.sha256(data).hexdigest()
+        self.sizes[name] = len(data)

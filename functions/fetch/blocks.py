@@ -33,7 +33,7 @@ def _fetch_image(unit: Unit, source: ImageSource, io: UnitIO) -> Part:
     border: list[Window] = []
     whole_in = io.scratch if source.whole else None
     with images.at_hand(
-        source.adapter, source.asset, settings=io.settings, traffic=io.traffic, whole_in=whole_in
+        source.adapter, source.asset, settings=io.settings, traffic=io.traffic, whole_in=whole_in, upload=io.upload
     ) as file:
         with raster.opened(file, name=name, level=source.level) as dataset:
             _check(dataset, source, name, levels=_factor(source) // source.mean)

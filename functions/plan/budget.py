@@ -8,6 +8,7 @@ from pathlib import Path
 from eo.errors import TooLarge
 from eo.grid import Window
 from eo.job import ArraySpec, Prediction, Stage, Unit
+from plan.forecast import Work, forecast
 
 MAX_PARTS = 10_000
 """Parts of an S3 multipart upload, which the fan-in is (Amazon S3 quotas)."""
@@ -29,12 +30,6 @@ their 2 bytes. float32 are elevations: the noise in their mantissas does not shr
 """
 UNIT_BYTES, ARRAY_BYTES = 2_000, 1_000
 """What a unit leaves beside its pixels (part, usage), and the metadata of an array."""
-GB_SECOND = 0.0000166667
-"""USD for a GB-second of AWS Lambda on x86-64, us-east-1 list price."""
-SECONDS_PER_MEGAPIXEL = {"blocks": 0.16, "shards": 0.12}
-"""CPU seconds for a million pixels of one band (decode and write) or of one shard's stage (measured: bench)."""
-CALL_GB = 2.0
-"""Memory of a call, in GB, for the estimate of cost."""
 
 
 def shard_edge(*, chunk: int, bytes_per_pixel: float, memory: int, stages: Sequence[Stage]) -> int:
@@ -93,15 +88,16 @@ def predict(
     requests: int,
     bytes_in: int,
     block_memory: int,
+    variables: int,
+    memory_mb: int,
 ) -> Prediction:
-    """Add up what the units will take. `block_memory` is the most bytes that a block holds, of images or elevation."""
+    """Add up what the units will take. `block_memory` is the most bytes that a block holds, of images or elevation.
+
+    `variables` are those on the target grid; `memory_mb` is what a call may use.
+    """
     memory = max(
         WORKER_BASE + block_memory,
         max((shard_memory(max(s.width, s.height), stages) for s in shards), default=0),
-    )
-    seconds = sum(
-        sum(unit.window.pixels for unit in units[stage.name]) / 1e6 * SECONDS_PER_MEGAPIXEL[stage.over]
-        for stage in stages
     )
     fetched = {unit.array: 0 for stage in stages for unit in units[stage.name]}
     for stage in stages:
@@ -110,17 +106,27 @@ def predict(
     shard_pixels = sum(shard.pixels for shard in shards)
     scratch = sum(STORED_BYTES[array.dtype] * fetched.get(array.name, shard_pixels) for array in arrays)
     records = UNIT_BYTES * sum(len(units[stage.name]) for stage in stages) + ARRAY_BYTES * len(arrays)
+    work = Work(
+        units=units,
+        stages=stages,
+        arrays=arrays,
+        shards=shards,
+        variables=variables,
+        source_requests=requests,
+        source_bytes=bytes_in,
+        cube_bytes=int(scratch),
+        body_bytes=points * bytes_per_point,
+        unit_memory_bytes=memory,
+    )
     return Prediction(
         pixels=pixels,
         points=points,
         result_bytes=points * bytes_per_point,
         scratch_bytes=int(scratch) + points * bytes_per_point + records,
-        source_requests=requests,
-        source_bytes=bytes_in,
         unit_memory_bytes=memory,
         units={stage.name: len(units[stage.name]) for stage in stages},
         parts=len(shards),
-        cost_usd=round(seconds * CALL_GB * GB_SECOND, 4),
+        usage=forecast(work, memory_mb=memory_mb),
     )
 
 

@@ -53,11 +53,13 @@ def sheets(lattices: Sequence[Lattice], *, grid: TargetGrid, shards: Sequence[Wi
         pieces = touched(windows, chunks)
         part = extent(pieces, chunks, size)
         name = f"dem/{number}"
+        cells = [extent(own, chunks, size) for own in by_cell(pieces, chunks, lattice.cell)]
         result.sources[name] = ElevationSource(
             adapter=lattice.adapter,
             grid=lattice.grid.cropped(part),
             origin=(part.col, part.row),
             href=lattice.href,
+            files=tuple(dict.fromkeys(path for cell in cells for path in elevation.files(lattice, cell))),
             ascending=lattice.ascending,
             variable=lattice.variable,
             flags=dict(lattice.flags),
@@ -71,8 +73,7 @@ def sheets(lattices: Sequence[Lattice], *, grid: TargetGrid, shards: Sequence[Wi
                 fill="NaN",
             )
         )
-        for own in by_cell(pieces, chunks, lattice.cell):
-            here = extent(own, chunks, size)
+        for here in cells:
             window = here.shifted(-part.col, -part.row)
             result.units.append(Unit(id=f"dem{number}.r{window.row:06d}c{window.col:06d}", window=window, array=name))
             _add_cost(result, lattice, here)

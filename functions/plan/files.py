@@ -22,7 +22,7 @@ class Files:
         self._scenes = scenes
         self._adapter = adapter
         self._settings = settings
-        self._traffic = traffic
+        self.traffic = traffic
         self._infos: dict[tuple[int, str], FileInfo] = {}
 
     def info(self, scene: int, band: str) -> FileInfo:
@@ -38,7 +38,7 @@ class Files:
 
     def _opened(self, scene: int, band: str) -> FileInfo:
         asset = self._scenes[scene].assets[band]
-        return images.info(self._adapter, asset, settings=self._settings, traffic=self._traffic)
+        return images.info(self._adapter, asset, settings=self._settings, traffic=self.traffic)
 
     def _believed(self, scene: int, band: str) -> FileInfo | None:
         declared = self._scenes[scene].assets[band].declared

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import eo
 from eo import inputs as shared_inputs
+from eo import safe_zip
 from eo.catalog import Scene
 from eo.errors import NothingFound
 from eo.grid import TargetGrid, Window
@@ -25,6 +26,7 @@ from plan.job_grid import grid_lattice, job_grid, shard_units, shard_windows
 from plan.notes import elevation_name, notes, vertical_crs
 from plan.scene_sources import Fetched, fetched
 from plan.target import pixels_inside
+from plan.upload_catalog import UploadedProduct, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,20 +51,59 @@ def make_plan(
     job: str,
     settings: Settings,
     now: dt.datetime | None = None,
+    product: UploadedProduct | None = None,
     shard: int | None = None,
     lattice: tuple[int, int] | None = None,
 ) -> Planned:
-    """Plan a job. `shard` and `lattice` are for the tests of "any tiling gives the same result".
+    """Plan a job: on what its source finds, or on an uploaded product alone.
 
+    `shard` and `lattice` are for the tests of "any tiling gives the same result".
     Raises NothingFound, TooLarge, InvalidInput, CorruptData, AccessDenied and SourceUnavailable.
     """
-    if inputs.source == "cdse":
-        cdse_keys(settings)  # before the catalogue is asked for what could not be read
     stages = process.stages(inputs)
     wanted = next(stage.sources for stage in stages if stage.sources is not None)
-    scenes, uncovered = find_scenes(inputs, wanted, settings=settings, now=now or dt.datetime.now(dt.UTC))
     traffic = Traffic()
+    if product is not None:
+        folder = product.store.temporary(f"scratch/{job}/files")
+        with unpacked(product, inputs, bands=wanted.all_bands, folder=folder) as found:
+            files = Files([found.here], "local", settings=settings, traffic=traffic)
+            chosen = Chosen([found.there], found.uncovered, safe_zip.ADAPTER, files)
+            return _planned(process, inputs, chosen, job=job, settings=settings, shard=shard, lattice=lattice)
+    if inputs.source == "cdse":
+        cdse_keys(settings)  # before the catalogue is asked for what could not be read
+    scenes, uncovered = find_scenes(inputs, wanted, settings=settings, now=now or dt.datetime.now(dt.UTC))
     files = Files(scenes, inputs.source, settings=settings, traffic=traffic)
+    chosen = Chosen(scenes, uncovered, inputs.source, files)
+    return _planned(process, inputs, chosen, job=job, settings=settings, shard=shard, lattice=lattice)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a job is made from."""
+
+    scenes: list[Scene]
+    """In the order in which they fill."""
+    uncovered: float
+    """Share of the bbox that none covers."""
+    adapter: str
+    """How fetch comes to their files."""
+    files: Files
+
+
+def _planned(
+    process: Process,
+    inputs: Any,  # noqa: ANN401
+    chosen: Chosen,
+    *,
+    job: str,
+    settings: Settings,
+    shard: int | None,
+    lattice: tuple[int, int] | None,
+) -> Planned:
+    scenes, uncovered, files = chosen.scenes, chosen.uncovered, chosen.files
+    traffic = files.traffic
+    stages = process.stages(inputs)
+    wanted = next(stage.sources for stage in stages if stage.sources is not None)
     grid, first = job_grid(scenes, files, inputs, wanted)
     anchor = lattice or grid_lattice(grid, first, files, wanted)
     sampled = process.sampled(inputs)
@@ -74,7 +115,7 @@ def make_plan(
     images = fetched(
         scenes,
         files,
-        adapter=inputs.source,
+        adapter=chosen.adapter,
         wanted=wanted,
         grid=grid,
         shards=windows,
@@ -112,6 +153,8 @@ def make_plan(
         requests=images.requests + heights.requests + traffic.requests,
         bytes_in=images.bytes_in + heights.bytes_in,
         block_memory=max(images.memory, heights.memory),
+        variables=len(targets),
+        memory_mb=settings.worker_memory,
     )
     budget.check(predicted, memory=memory, max_points=getattr(inputs, "max_points", None))
     plan = Plan(
@@ -119,7 +162,8 @@ def make_plan(
         process=process.id,
         version=process.version,
         software=f"eo-shards {eo.__version__}",
-        inputs=inputs.model_dump(mode="json"),
+        # An uploaded product has no catalogue, whatever source the inputs name by default.
+        inputs=inputs.model_dump(mode="json") | {"source": chosen.adapter},
         bbox=inputs.bbox,
         grid=grid,
         chunk=settings.chunk,

@@ -1,7 +1,6 @@
 """SAFE products as scenes, from their own metadata."""
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,8 @@ from pyproj import Transformer
 from eo.catalog import CLASSES, Asset, Scene
 from eo.errors import CorruptData, InvalidInput, NothingFound
 from eo.grid import RasterGrid
-from eo.safe import ProductMetadata, TileMetadata, read_product, read_tile
+from eo.safe import SUFFIXES, ProductMetadata, TileMetadata, read_product, read_tile
 from plan.candidate import Candidate, tile_of
-
-_IMAGE = re.compile(r"_(B\d[\dA]|SCL)(?:_(\d+)m)?$")
-_NATIVE = {"B02": 10, "B03": 10, "B04": 10, "B08": 10, "B01": 60, "B09": 60, "B10": 60}
-"""Pixel size in metres of the bands that are not 20 m; L1C file names do not say it."""
 
 
 def products(folder: Path) -> list[Path]:
@@ -64,13 +59,9 @@ def scene(product: Path, *, folder: Path, bands: Sequence[str]) -> Scene:
     slim, _ = candidate(product)
     assets: dict[str, Asset] = {}
     for band in dict.fromkeys(bands):
-        variants = sorted(
-            (int(match[2] or _NATIVE.get(band, 20)), image)
-            for image in meta.image_files
-            if (match := _IMAGE.search(image)) and match[1] == band
-        )
-        if variants:
-            resolution, image = variants[0]
+        found = meta.image(band)
+        if found is not None:
+            resolution, image = found
             assets[band] = Asset(
                 href=_file(product, image, folder),
                 radiometry=None if band == CLASSES else meta.radiometry(band),
@@ -106,7 +97,7 @@ def _read(product: Path) -> tuple[ProductMetadata, TileMetadata]:
 
 
 def _file(product: Path, image: str, folder: Path) -> str:
-    for suffix in (".jp2", ".tif"):
+    for suffix in SUFFIXES:
         path = (product / f"{image}{suffix}").resolve()
         if path.is_file():
             if not path.is_relative_to(folder.resolve()):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from eo import safe_zip
 from eo.catalog import CLASSES, Asset, Scene
 from eo.geolocate import is_geographic, source_window, transformer
 from eo.grid import RasterGrid, TargetGrid, Window
@@ -17,11 +18,8 @@ from eo.sources.raster import FileInfo, reading
 from plan import budget
 from plan.cells import Cutting, blocks, cutting, extent, touched
 from plan.files import Files
+from plan.forecast import BYTES_PER_SECOND, SECONDS_PER_REQUEST
 
-SECONDS_PER_REQUEST = 0.05
-"""What a range request costs beside its bytes: one round trip and the server's time to its first byte."""
-BYTES_PER_SECOND = 20e6
-"""What one connection to the Copernicus Data Space carries (its published quota)."""
 NEAR = 64
 """Pixels added to a raster's outline before shards are left out: what the outline may miss between its points."""
 
@@ -176,6 +174,9 @@ def _remote(adapter: str, asset: Asset, file: Decimated, cut: Cutting, cells: se
     A tile of a JPEG 2000 file without TLM markers takes a request for every tile before it, so the whole file is often
     sooner there than one would think.
     """
+    if adapter == safe_zip.ADAPTER:
+        # It is unpacked whole in any case, so one unit takes all of it.
+        return Remote(whole=True, one_call=True, requests=1, size=asset.size or 0)
     if adapter not in images.REMOTE:
         return Remote()
     across = -(-file.size[1] // cut.cell[1])

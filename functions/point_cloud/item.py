@@ -2,14 +2,14 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import numpy as np
 import shapely
 from pyproj import Transformer
 
+from eo import lineage
+from eo.checksums import CHECKSUMS
 from eo.geolocate import LONLAT
 from eo.job import Plan
 
@@ -43,9 +43,14 @@ def stac_item(
     Links are relative, times are the scenes' and the id is that of the points: equal plans give equal items.
     """
     files = {name: (size, digests[name]) for name, size in sizes.items() if name in digests}
+    data = asset(PLY, PLY_TYPE, "Point cloud", "data", files)
+    # Nobody read the joined file as a whole, so there is no checksum of the usual kind: its pieces have theirs.
+    del data["file:checksum"]
+    data |= {"eo_shards:checksums": f"./{CHECKSUMS}", "eo_shards:composite_sha256": digests[PLY]}
     from_south = f"Oblique view from the south, heights x {summary['vertical_exaggeration_of_oblique_view']:g}"
     assets = {
-        "data": asset(PLY, PLY_TYPE, "Point cloud", "data", files),
+        "data": data,
+        "checksums": asset(CHECKSUMS, "application/json", "SHA-256 of every piece of the data", "metadata", files),
         "preview": asset(PREVIEW, PICTURE, "From above, hill-shaded", "overview", files),
         "oblique": asset(OBLIQUE, PICTURE, from_south, "thumbnail", files),
     }
@@ -121,11 +126,9 @@ def schema(coordinates: str) -> list[dict[str, Any]]:
 
 def processing(plan: Plan) -> dict[str, Any]:
     """What made it from what. No `processing:level`: none of the usual ones means a drape of two products."""
-    name, version = plan.software.split()
     scenes = ", ".join(f"{scene.id} (baseline {scene.baseline or 'unknown'})" for scene in plan.scenes)
     return {
-        "processing:software": {name: version},
-        "processing:version": plan.version,
+        **lineage.software(plan),
         "processing:lineage": (
             f"Pixels of {scenes} on the grid {plan.grid.crs} at {plan.grid.resolution} m, lifted to "
             f"{plan.elevation_name} (bilinear), sampled at {plan.inputs['sampled_fraction']:g}"
@@ -134,11 +137,14 @@ def processing(plan: Plan) -> dict[str, Any]:
 
 
 def own(plan: Plan, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What no extension has a field for. Paths of this machine stay out."""
+    """What no extension has a field for."""
     return {
         "eo_shards:vertical_crs": plan.vertical_crs or "unknown",
         "eo_shards:offset": summary["offset"],
-        "eo_shards:inputs": {key: value for key, value in plan.inputs.items() if key not in {"catalog", "dem_path"}},
+        "eo_shards:inputs": lineage.inputs(plan),
+        "eo_shards:sources": lineage.sources(plan),
+        # Nothing learned is in a point cloud; a process that applies models names them and their digests here.
+        "eo_shards:models": [],
         "eo_shards:notes": summary["notes"],
     }
 
@@ -156,23 +162,9 @@ def asset(name: str, media_type: str, title: str, role: str, files: Mapping[str,
 
 
 def links(plan: Plan) -> list[dict[str, str]]:
-    """Where the scenes' items and the licence are."""
-    sources = [
-        {"rel": "derived_from", "href": public(scene.href), "title": scene.id} for scene in plan.scenes if scene.href
-    ]
-    for source in sources:
-        if source["href"].endswith(".json") or source["href"].startswith("http"):
-            source["type"] = "application/geo+json"
+    """Where the sources and the licence are."""
     notice = "Legal notice on the use of Copernicus Sentinel Data and Service Information"
-    return [*sources, {"rel": "license", "href": SENTINEL_NOTICE, "title": notice}]
-
-
-def public(href: str) -> str:
-    """A URL without credentials and query; of a file of this machine only its name."""
-    parts = urlsplit(href)
-    if parts.scheme in {"http", "https", "s3"} and parts.netloc:
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    return quote(PurePath(href).name)
+    return [*lineage.links(plan), {"rel": "license", "href": SENTINEL_NOTICE, "title": notice}]
 
 
 def footprint(plan: Plan, x: list[float], y: list[float]) -> dict[str, Any]:

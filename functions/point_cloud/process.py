@@ -1,12 +1,13 @@
 """The process `point-cloud`: every Sentinel-2 pixel lifted to its elevation."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
 from eo.imagery import imagery
 from eo.inputs import CubeInputs, ElevationInputs
-from eo.job import Part, Result, Stage
+from eo.job import Output, Part, Result, Stage
 from eo.unit_io import ResultIO
 
 BANDS = ("B04", "B03", "B02")
@@ -43,6 +44,32 @@ class PointCloud:
     )
     version: ClassVar[str] = "1.0.0"
     Inputs: ClassVar[type[BaseModel]] = PointCloudInputs
+    outputs: ClassVar[Mapping[str, Output]] = {
+        "point_cloud": Output(
+            title="Point cloud",
+            description="binary PLY; its comments say CRS, heights, origin and sources",
+            file="point_cloud.ply",
+            media_type="application/ply",
+        ),
+        "item": Output(
+            title="STAC item",
+            description="what it is, where it lies, what it was made of, with checksums",
+            file="point_cloud.json",
+            media_type="application/geo+json",
+        ),
+        "checksums": Output(
+            title="Checksums",
+            description="SHA-256 of every piece of the point cloud",
+            file="checksums.json",
+            media_type="application/json",
+        ),
+        "preview": Output(
+            title="Preview", description="from above, hill-shaded", file="preview.png", media_type="image/png"
+        ),
+        "oblique": Output(
+            title="Oblique view", description="from the south", file="oblique.png", media_type="image/png"
+        ),
+    }
 
     def stages(self, inputs: PointCloudInputs) -> list[Stage]:
         """Cube first, then points."""

@@ -30,13 +30,13 @@ def merge(parts: list[Part], io: ResultIO) -> Result:
     if not counts["points"]:
         raise NothingFound(_why_empty(counts, plan))
     extremes = _joined_extremes(parts)
-    bodies = [part.keys["body"] for part in parts if part.sizes["body"]]
-    io.concatenate(
-        PLY, header(counts["points"], coordinates=plan.inputs["coordinates"], comments=comments(plan)), bodies
-    )
+    # The pictures first: what they need is checked before the large file is made.
     cloud = ground(*canvas(parts, io), step(plan) * plan.grid.resolution)
     seen_from_above = above(cloud)
     seen_from_south, exaggeration = oblique(cloud)
+    head = header(counts["points"], coordinates=plan.inputs["coordinates"], comments=comments(plan))
+    io.concatenate(PLY, head, [part.body("body") for part in parts if part.sizes["body"]])
+    io.write_checksums()
     io.write(PREVIEW, png(seen_from_above))
     io.write(OBLIQUE, png(seen_from_south))
     summary: dict[str, Any] = {
@@ -125,10 +125,11 @@ def canvas(parts: list[Part], io: ResultIO) -> tuple[NDArray[np.float32], NDArra
     whole = lattice(io.plan.grid.window, every)
     pixels = np.zeros(whole.shape, PIXEL)
     pixels["z"] = np.nan
-    for part, unit in zip(parts, io.units(io.plan.stages[-1].name), strict=True):
+    thumbnails = io.read_all([part.body("thumbnail") for part in parts])
+    for unit, data in zip(io.units(io.plan.stages[-1].name), thumbnails, strict=True):
         window = lattice(unit.window, every)
         if window.width > 0 and window.height > 0:
-            pixels[window.slices(whole)] = np.frombuffer(io.read(part.keys["thumbnail"]), PIXEL).reshape(window.shape)
+            pixels[window.slices(whole)] = np.frombuffer(data, PIXEL).reshape(window.shape)
     colours = np.stack([pixels[name] for name in ("red", "green", "blue")])
     return np.ascontiguousarray(pixels["z"]), colours.astype(np.float32)
 

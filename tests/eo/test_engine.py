@@ -16,11 +16,12 @@ import pytest
 import scripted
 from eo.bbox import BBox
 from eo.engine import LocalEngine
-from eo.errors import CorruptData, NothingFound, SourceUnavailable, TooLarge, WorkerLost
+from eo.errors import CorruptData, LostWork, NothingFound, SourceUnavailable, TooLarge, WorkerLost
+from eo.folder_store import FolderStore
 from eo.grid import TargetGrid, Window
 from eo.job import Part, Plan, Prediction, Stage, Unit
 from eo.settings import Settings
-from eo.store import FolderStore
+from eo.unit_io import ResultIO
 from eo.workers import Workers
 from merge.fan_in import fan_in
 
@@ -61,12 +62,9 @@ class Bench:
                 points=1,
                 result_bytes=1,
                 scratch_bytes=1,
-                source_requests=0,
-                source_bytes=0,
                 unit_memory_bytes=1,
                 units={stage.name: len(NAMES) for stage in stages},
                 parts=len(NAMES),
-                cost_usd=0,
             ),
         )
 
@@ -149,7 +147,8 @@ class TestGoingOn:
         before, _ = bench.run()
         again, spent = bench.run(attempt=2)
         assert again == before
-        assert spent.usages == []
+        # No unit; only the reduce, which is small, is made of the parts again.
+        assert [usage.stage for usage in spent.usages] == ["reduce"]
         assert bench.calls() == [1] * 6
 
     def test_a_failure_gives_up_what_is_in_flight_at_once(self, bench: Bench) -> None:
@@ -267,7 +266,12 @@ class TestFanIn:
     @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
     def test_nothing_is_published_where_a_body_is_not_what_it_was(self, bench: Bench, spoil: Any) -> None:
         parts, _ = bench.run()
-        spoil(bench.store.path(parts[2].keys["body"]))
-        with pytest.raises(CorruptData, match=r"the body of shard u2 is gone or not what was written.*--new"):
-            fan_in(bench.plan, parts, store=bench.store)
+        bodies = [part.body("body") for part in parts]
+        spoil(bench.store.path(bodies[2].key))
+        io = ResultIO(plan=bench.plan, store=bench.store)
+        with pytest.raises(LostWork, match=r"second/u2\.body is gone or not what was written.*--new"):
+            io.concatenate("whole", b"head", bodies)
+        with pytest.raises(LostWork, match=r"second/u2\.body is gone or not what was written.*--new"):
+            list(io.read_all(bodies))
         assert not bench.store.path("jobs/job/result").exists()
+        assert io.digests == {}

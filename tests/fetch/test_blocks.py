@@ -63,6 +63,7 @@ def fetched(path: Path, planned: RasterGrid = GRID, *, resolution: int = 10, ban
         settings=None,
         traffic=None,
         scratch=path.parent / "scratch",
+        upload=None,
     )
     part = blocks.fetch(Unit(id="u", window=file.grid.window, array="a"), None, cast("Any", io))
     assert part == Part(unit="u", counts={"pixels": file.grid.window.pixels})

@@ -156,7 +156,7 @@ def test_predictions_hold(folder: Path, tmp_path: Path, fraction: float) -> None
     assert points <= predicted.points <= points + perimeter
     assert predicted.result_bytes >= 15 * points
     assert abs(predicted.pixels - done.result.summary["pixels_inside"]) <= perimeter
-    assert predicted.source_requests == 0
+    assert predicted.usage.source_requests == 0
     assert predicted.parts == predicted.units["drape"]
 
 

@@ -16,9 +16,11 @@ import shapely
 
 from eo.bbox import BBox
 from eo.catalog import Scene
+from eo.checksums import CHECKSUMS
 from eo.grid import TargetGrid, Window
 from eo.job import Plan, Prediction
-from point_cloud.item import EXTENSIONS, OBLIQUE, PLY, PREVIEW, footprint, links, public, stac_item
+from eo.lineage import public
+from point_cloud.item import EXTENSIONS, OBLIQUE, PLY, PREVIEW, footprint, links, stac_item
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 CORE = "https://schemas.stacspec.org/v1.1.0/item-spec/json-schema"
@@ -86,12 +88,9 @@ def plan(
             points=1,
             result_bytes=1,
             scratch_bytes=1,
-            source_requests=1,
-            source_bytes=1,
             unit_memory_bytes=1,
             units={},
             parts=1,
-            cost_usd=0.0,
         ),
     )
 
@@ -114,7 +113,7 @@ def item(made: Plan) -> dict[str, Any]:
         "notes": ["left out 2 pixels (0.10 %) where no scene has data"],
         "vertical_exaggeration_of_oblique_view": 1.7,
     }
-    files = (PLY, PREVIEW, OBLIQUE)
+    files = (PLY, CHECKSUMS, PREVIEW, OBLIQUE)
     return stac_item(
         made,
         summary,
@@ -188,7 +187,7 @@ BREAKS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "pointcloud": lambda found: found["properties"].pop("pc:count"),
     "pointcloud dimension": lambda found: found["properties"]["pc:schemas"][0].update(type="float"),
     "processing": lambda found: found["properties"].update({"processing:software": {"eo-shards": 1}}),
-    "file": lambda found: found["assets"]["data"].update({"file:checksum": "sha256:AB"}),
+    "file": lambda found: found["assets"]["checksums"].update({"file:checksum": "sha256:AB"}),
 }
 
 

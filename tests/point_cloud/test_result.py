@@ -1,5 +1,6 @@
 """The merge: what the header, the summary and the errors say."""
 
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from plyfile import PlyData
 from eo.bbox import BBox
 from eo.catalog import Scene
 from eo.errors import NothingFound
+from eo.folder_store import FolderStore
 from eo.grid import TargetGrid, Window
 from eo.job import Part, Plan, Result, Stage, Unit
 from eo.ply import MAX_LINE, encode, read_header
 from eo.records import part_key, write_units
-from eo.store import FolderStore
 from eo.unit_io import ResultIO
 from point_cloud.result import attributions, comments, merge
 from point_cloud.thumbnail import PIXEL
@@ -26,7 +27,7 @@ UNITS = [
     Unit(id="r00000c00000", window=Window(1000, -2000, 5, 6)),
     Unit(id="r00000c00001", window=Window(1005, -2000, 3, 6)),
 ]
-FILES = {"point_cloud.ply", "point_cloud.json", "preview.png", "oblique.png"}
+FILES = {"point_cloud.ply", "checksums.json", "point_cloud.json", "preview.png", "oblique.png"}
 
 
 def scene(name: str = "S2A_T32TPS", year: int = 2026, **changes: Any) -> Scene:
@@ -57,6 +58,7 @@ def plan(*scenes: Scene, elevation: str = "dem.tif", notes: tuple[str, ...] = ()
         bbox=BBox.parse("4.5,0.17,4.7,0.19"),
         grid=TargetGrid("EPSG:32632", 10, 0, 0, WINDOW),
         scenes=scenes or (scene(),),
+        sources={},
         vertical_crs="EPSG:3855",
         elevation_name=elevation,
         stages=(Stage(name="align", map="a:b", over="shards"), Stage(name="drape", map="a:b", over="shards")),
@@ -88,15 +90,17 @@ def merged(
         body = points(unit.window).tobytes()
         thumbnail = np.full(unit.window.shape, 100, PIXEL)
         keys = {role: f"scratch/job/parts/drape/{unit.id}.{role}" for role in ("body", "thumbnail")}
-        store.write(keys["body"], [body])
-        store.write(keys["thumbnail"], [thumbnail.tobytes()])
+        written = {"body": body, "thumbnail": thumbnail.tobytes()}
+        for role, data in written.items():
+            store.write(keys[role], [data])
         corner = {"x": (4505000.0, 4506000.0), "y": (19000.0, 20000.0), "z": (100.0, 123.5)}
         made_points = {"points": pixels // 2, "known": pixels} | (drape or {})
         parts.append(
             Part(
                 unit=unit.id,
                 keys=keys,
-                sizes={"body": len(body), "thumbnail": thumbnail.nbytes},
+                sizes={role: len(data) for role, data in written.items()},
+                digests={role: hashlib.sha256(data).hexdigest() for role, data in written.items()},
                 counts=made_points,
                 extremes=corner,
             )

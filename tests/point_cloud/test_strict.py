@@ -92,7 +92,7 @@ def test_every_chunk_that_is_needed_has_one_writer_and_is_written(job: Job) -> N
         seen: dict[Path, int] = {}
         for unit in job.units[stage]:
             before = {path: path.stat().st_mtime_ns for path in job.cube.rglob("c/*/*")}
-            run_unit(job.home, JOB, stage, unit, 1, job.settings)
+            run_unit(job.store, JOB, stage, unit, 1, job.settings)
             written = {p for p in job.cube.rglob("c/*/*") if before.get(p) != p.stat().st_mtime_ns}
             assert written
             for path in written:
@@ -112,23 +112,26 @@ def test_doing_a_unit_again_leaves_equal_bytes(finished: Job) -> None:
     assert before == after
 
 
-@pytest.mark.parametrize("lost", ["part", "body", "cut body", "another's part"])
+@pytest.mark.parametrize("lost", ["part", "body", "cut body", "zeroed body", "cut thumbnail", "another's part"])
 def test_the_merge_refuses_what_is_incomplete(finished: Job, lost: str) -> None:
     job = finished
     parts = job.stage("drape")
     whole = next(part for part in parts if part.sizes["body"] > 0)
-    body = job.home / whole.keys["body"]
+    body = job.home / whole.keys["thumbnail" if lost == "cut thumbnail" else "body"]
     if lost == "part":
         parts.remove(whole)
     elif lost == "another's part":
         parts[parts.index(whole)] = next(part for part in parts if part is not whole)
     elif lost == "body":
         body.unlink()
+    elif lost == "zeroed body":
+        body.write_bytes(bytes(body.stat().st_size))
     else:
         body.write_bytes(body.read_bytes()[:-1])
     with pytest.raises(CorruptData):
         job.merge(parts)
     assert not (job.out / "point_cloud.ply").exists()
+    assert not (job.home / "jobs" / JOB / "result.json").exists()
 
 
 def test_a_void_of_the_dem_drops_its_points_and_is_named(tmp_path: Path) -> None:
@@ -223,13 +226,13 @@ from pathlib import Path
 from eo.records import read_plan, read_units
 from eo.runner import run_unit
 from eo.settings import Settings
-from eo.store import FolderStore
+from eo.folder_store import FolderStore
 from merge.fan_in import fan_in
 home = Path({home!r})
 settings = Settings.from_environment({{"EO_SHARDS_HOME": str(home)}})
 store = FolderStore(home)
 plan = read_plan(store, {job!r})
-parts = [run_unit(home, {job!r}, "drape", unit, 1, settings)[0] for unit in read_units(store, {job!r}, "drape")]
+parts = [run_unit(store, {job!r}, "drape", unit, 1, settings)[0] for unit in read_units(store, {job!r}, "drape")]
 print(json.dumps(fan_in(plan, parts, store=store).files))
 """
 

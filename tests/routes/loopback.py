@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eo.engine import LocalEngine
-from eo.job import Plan, Result, Usage
+from eo.folder_store import FolderStore
 from eo.ply import read_header
 from eo.records import read_units
 from eo.runner import run_unit
 from eo.settings import Settings
-from eo.store import FolderStore
+from eo.usage import Usage
 from merge.fan_in import fan_in
 from peers.files import FileServer
 from peers.fixtures import EDH_TOKEN, EDH_USER
@@ -35,6 +35,7 @@ from support import Cloud, read_cloud
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from eo.job import Plan, Result
     from peers.web import Call, Peer
 
 COMMAND = Path(sys.executable).with_name("eo-shards")
@@ -141,13 +142,12 @@ class Machine:
         parts, usages = [], []
         for stage in planned.plan.stages:
             done = [
-                run_unit(settings.home, "job", stage.name, unit, 1, settings)
-                for unit in read_units(store, "job", stage.name)
+                run_unit(store, "job", stage.name, unit, 1, settings) for unit in read_units(store, "job", stage.name)
             ]
             parts = [part for part, _ in done]
             usages += [usage for _, usage in done]
         result = fan_in(planned.plan, parts, store=store)
-        requests = planned.traffic.requests + sum(usage.requests for usage in usages)
+        requests = planned.traffic.requests + sum(usage.source_requests for usage in usages)
         ply = settings.home / "jobs" / "job" / "result" / "point_cloud.ply"
         return Worked(planned.plan, result, ply, requests)
 

@@ -123,4 +123,4 @@ class TestSmallPartsOfLargeFiles:
             assert whole(calls) == [path]
             assert len(calls) == 2
         predicted = worked.plan.predicted
-        assert worked.requests / 2 <= predicted.source_requests <= 2 * worked.requests
+        assert worked.requests / 2 <= predicted.usage.source_requests <= 2 * worked.requests

@@ -103,7 +103,7 @@ def test_points_are_true_whatever_the_offset(serve: Callable[..., Served], appli
     worked = served.work()
     check(served, worked.cloud)
     assert worked.requests == served.files.requests
-    assert worked.requests / 2 <= worked.plan.predicted.source_requests <= 2 * worked.requests
+    assert worked.requests / 2 <= worked.plan.predicted.usage.source_requests <= 2 * worked.requests
     assert whole(served.files.calls) == []
 
 

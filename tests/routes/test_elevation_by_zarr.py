@@ -72,7 +72,7 @@ def test_heights_are_true(serve: Callable[..., Served], zarr_format: int, ascend
     assert worked.cloud.comments["vertical"] == ["EPSG:3855"]
     assert served.server.connections.peak == 1
     assert worked.requests == served.server.requests
-    assert worked.requests / 2 <= worked.plan.predicted.source_requests <= 2 * worked.requests
+    assert worked.requests / 2 <= worked.plan.predicted.usage.source_requests <= 2 * worked.requests
     if zarr_format == 3:
         assert {call.status for call in served.server.calls} == {200}
 

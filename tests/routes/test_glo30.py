@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from eo.errors import CorruptData, NothingFound
+from eo.lineage import sources
 from peers.faults import Hang, Ok, Reset, Status, Truncate
 from peers.files import FileServer
 from routes.loopback import Machine, Worked
@@ -101,8 +102,11 @@ def test_heights_are_true_where_tiles_meet(
     assert served.server.calls[0].path == "/30/tileList.txt"
     assert sum(call.path.endswith("tileList.txt") for call in served.server.calls) == 2
     assert all(call.range for call in served.server.calls if call.path.endswith(".tif"))
+    # The result names the tiles that were read, and no others.
+    read = {f"{served.server.url}{call.path}" for call in served.server.calls if call.path.endswith(".tif")}
+    assert {file["href"] for file in sources(worked.plan)[-1]["files"]} == read
     assert worked.requests == served.server.requests
-    assert worked.requests / 2 <= worked.plan.predicted.source_requests <= 2 * worked.requests
+    assert worked.requests / 2 <= worked.plan.predicted.usage.source_requests <= 2 * worked.requests
     again = served.machine.work(served.inputs, shard=64)
     assert (again.cloud.table() == cloud.table()).all()
 
@@ -117,6 +121,7 @@ def test_a_tile_in_neither_list_is_sea(serve: Callable[..., Served]) -> None:
     assert (cloud.xyz[lon < 11.0 - 1 / 3600, 2] > 100).all()
     assert off_truth(cloud, served.dem) <= 0.05
     assert not any(sea in call.path for call in served.server.calls)
+    assert not any(sea in file["href"] for file in sources(worked.plan)[-1]["files"])
 
 
 def test_withheld_land_is_a_void_that_the_result_names(serve: Callable[..., Served]) -> None:

@@ -77,3 +77,11 @@ def kind(lattice: Lattice, window: Window) -> Literal["there", "sea", "void"]:
 def tile(lattice: Lattice, window: Window) -> str:
     """What the source calls the cell in which a window lies."""
     return glo30.tile(lattice.flags, window) if lattice.adapter == glo30.ADAPTER else lattice.href
+
+
+def files(lattice: Lattice, window: Window) -> list[str]:
+    """What is read for a window of one of a source's cells: the tile's file, or the whole file or store; sea has none."""
+    if lattice.adapter != glo30.ADAPTER:
+        return [lattice.href]
+    name = tile(lattice, window)
+    return [glo30.address(lattice.href, name)] if kind(lattice, window) == "there" else []

@@ -112,6 +112,11 @@ def tile(flags: Mapping[str, Any], window: Window) -> str:
     return tile_name(west, south)
 
 
+def address(url: str, name: str) -> str:
+    """Where the file of a tile is."""
+    return f"{url}/{name}/{name}.tif"
+
+
 def kind(flags: Mapping[str, Any], window: Window) -> Literal["there", "sea", "void"]:
     """What the tile is in which a window of a lattice lies."""
     name = tile(flags, window)
@@ -125,7 +130,7 @@ def read(remote: "Remote", href: str, flags: dict[str, Any], window: Window) -> 
     if found != "there":
         return np.full(window.shape, 0 if found == "sea" else np.nan, np.float32)
     inner = Window((int(flags["first"]) + window.col) % count, window.row % ROWS, window.width, window.height)
-    reader = remote.reader(f"{href}/{name}/{name}.tif")
+    reader = remote.reader(address(href, name))
     with raster.opened(reader, name=f"{name}.tif") as dataset:
         _check(dataset.shape, (ROWS, count), name)
         values: NDArray[Any] = raster.read_window(dataset, 1, inner, name)

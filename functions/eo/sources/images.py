@@ -4,15 +4,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
+from eo import safe_zip
 from eo.catalog import Asset
 from eo.sources import raster
 from eo.sources.codestream import has_tile_lengths
 from eo.transport import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from eo.settings import Settings
     from eo.traffic import Traffic
@@ -33,12 +34,21 @@ def at_hand(
     settings: "Settings",
     traffic: "Traffic",
     whole_in: Path | None = None,
+    upload: "Callable[[str], BinaryIO] | None" = None,
 ) -> "Iterator[str | ObjectReader]":
     """Give what `raster.opened` opens, as often as wanted: with the catalogue's credentials where it is remote.
 
     `whole_in` is a folder into which a remote file is fetched whole, once, before it is decoded. The connection is given
-    back before the decoding starts, so that the next file travels meanwhile. Raises what transport raises.
+    back before the decoding starts, so that the next file travels meanwhile. `upload` opens what a user has put into the
+    store; files in it are always unpacked whole. Raises what transport raises.
     """
+    if adapter == safe_zip.ADAPTER:
+        if whole_in is None or upload is None:
+            raise ValueError("an uploaded file needs a store and a folder to be unpacked in")
+        whole_in.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=whole_in) as folder:
+            yield str(safe_zip.unpacked(asset, Path(folder) / file_name(asset), upload=upload, traffic=traffic))
+        return
     if adapter not in REMOTE:
         yield str(Path(asset.href))
         return

@@ -1,0 +1,94 @@
+"""What a result was made from, in the words of STAC, the same for every process.
+
+Everything here is read from the plan. Paths of the machine and credentials stay out: a local file is named, not placed.
+"""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from eo.catalog import Asset, Scene
+from eo.inputs import LOCAL_INPUTS
+from eo.job import ElevationSource, ImageSource, Plan
+
+Json = dict[str, Any]
+
+
+def sources(plan: Plan) -> list[Json]:
+    """Every scene with the files that were read of it, and the elevation.
+
+    Sizes and checksums (multihash) are those that the catalogue states: the job compares a file that it fetches whole,
+    and cannot compare one of which it reads a part.
+    """
+    read: dict[int, dict[str, Asset]] = {}
+    for source in plan.sources.values():
+        if isinstance(source, ImageSource):
+            read.setdefault(source.scene, {})[source.band] = source.asset
+    scenes = [_scene(scene, read.get(index, scene.assets)) for index, scene in enumerate(plan.scenes)]
+    sheets = [source for source in plan.sources.values() if isinstance(source, ElevationSource)]
+    return [*scenes, *([_elevation(plan, sheets)] if sheets else [])]
+
+
+def _scene(scene: Scene, assets: Mapping[str, Asset]) -> Json:
+    return {
+        "type": "scene",
+        "id": scene.id,
+        "href": public(scene.href),
+        "collection": scene.collection,
+        "datetime": scene.datetime,
+        "processing:version": scene.baseline or "unknown",
+        "files": [{"band": band, **_file(asset)} for band, asset in sorted(assets.items())],
+    }
+
+
+def _file(asset: Asset) -> Json:
+    found: Json = {"href": public(asset.href)}
+    if asset.size is not None:
+        found["file:size"] = asset.size
+    if asset.checksum is not None:
+        found["file:checksum"] = asset.checksum
+    return found
+
+
+def _elevation(plan: Plan, sheets: list[ElevationSource]) -> Json:
+    files = dict.fromkeys(public(href) for sheet in sheets for href in sheet.files)
+    return {
+        "type": "elevation",
+        "id": plan.elevation_name,
+        "href": public(sheets[0].href),
+        "vertical_crs": plan.vertical_crs or "unknown",
+        "files": [{"href": href} for href in files],
+    }
+
+
+def links(plan: Plan) -> list[dict[str, str]]:
+    """`derived_from`: the scenes' items, and the elevation where it has an address."""
+    found = [
+        {"rel": "derived_from", "href": public(scene.href), "title": scene.id} for scene in plan.scenes if scene.href
+    ]
+    for link in found:
+        if link["href"].endswith(".json") or link["href"].startswith("http"):
+            link["type"] = "application/geo+json"
+    read = (path for s in plan.sources.values() if isinstance(s, ElevationSource) for path in s.files)
+    posts = dict.fromkeys(public(path) for path in read if "://" in path)
+    return [*found, *({"rel": "derived_from", "href": href, "title": PurePath(href).name} for href in posts)]
+
+
+def software(plan: Plan) -> Json:
+    """Fields of the processing extension: what made it, in which version."""
+    name, version = plan.software.split()
+    return {"processing:software": {name: version}, "processing:version": plan.version}
+
+
+def inputs(plan: Plan) -> Json:
+    """What was ordered, defaults included; files of the machine are among the sources, by name."""
+    return {key: value for key, value in plan.inputs.items() if key not in LOCAL_INPUTS}
+
+
+def public(href: str) -> str:
+    """A URL without credentials and query; of a file of this machine only its name."""
+    parts = urlsplit(href)
+    if parts.scheme in {"http", "https", "s3"} and parts.netloc:
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return quote(PurePath(href).name)
