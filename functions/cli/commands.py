@@ -82,6 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     clean = commands.add_parser("clean", help="free the scratch space of jobs that are not running")
     clean.add_argument("job", nargs="?", help="one job; default all")
     clean.set_defaults(command=_clean)
+    server = commands.add_parser("serve", help="offer the HTTP API on this machine (OGC API - Processes)")
+    server.add_argument("--host", default="127.0.0.1", help="an address of this machine alone; default 127.0.0.1")
+    server.add_argument(
+        "--port", type=int, choices=range(65536), default=8080, metavar="N", help="default 8080; 0 takes any"
+    )
+    server.set_defaults(command=_serve)
     return parser
 
 
@@ -159,6 +165,12 @@ def _inspect(arguments: argparse.Namespace, _settings: "Settings") -> None:
 def _jobs(_arguments: argparse.Namespace, settings: "Settings") -> None:
     for status in _known(settings).all():
         print(f"{status.job}  {status.created}  {status.state:<10}  {status.process}  {status.out}  {status.message}")
+
+
+def _serve(arguments: argparse.Namespace, settings: "Settings") -> None:
+    from cli.serve import serve  # noqa: PLC0415
+
+    serve(settings, arguments.host, arguments.port)
 
 
 def _clean(arguments: argparse.Namespace, settings: "Settings") -> None:

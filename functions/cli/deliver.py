@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from eo.checksums import CHECKSUMS, composite, damaged, listed
+from eo.disk import existing, explained
 from eo.errors import InvalidInput
+from eo.folder_store import FolderStore
 from eo.job import Part, Plan, Result
-from eo.store import FolderStore, existing, explained
+from eo.usage import Meter
 from merge.fan_in import fan_in
 
 
@@ -22,7 +25,7 @@ def check_out(out: Path) -> None:
         raise InvalidInput(f"--out {out}: {folder} is not writable for this user; choose another one")
 
 
-def deliver(plan: Plan, parts: list[Part], *, store: FolderStore, out: Path) -> Result:
+def deliver(plan: Plan, parts: list[Part], *, store: FolderStore, out: Path, meter: Meter) -> Result:
     """Merge in a hidden folder inside of `out`, then rename what was made: an equal or other result there stays till then.
 
     The store's result folder is a link to where the files are. Raises what merging and writing raise; `out` then is
@@ -31,11 +34,27 @@ def deliver(plan: Plan, parts: list[Part], *, store: FolderStore, out: Path) -> 
     link = store.path(f"jobs/{plan.job}/result")
     with _staging(out, plan.job) as staging:
         _point(link, staging)
-        result = fan_in(plan, parts, store=store)
+        result = fan_in(plan, parts, store=meter.store, meter=meter)
         for name in result.files:
             (staging / name).replace(out / name)
     _point(link, out)
     return result
+
+
+def intact(result: Result, out: Path) -> bool:
+    """Whether the files of a result still are what was delivered."""
+    delivered = FolderStore(out)
+    if not all(delivered.exists(name) for name in result.files):
+        return False
+    sums = delivered.read(CHECKSUMS) if CHECKSUMS in result.files else b"{}"
+    for name, digest in result.files.items():
+        joined = listed(sums, name)
+        if joined is None:
+            if delivered.digest(name) != digest:
+                return False
+        elif composite(joined) != digest or damaged(out / name, joined):
+            return False
+    return True
 
 
 @contextmanager

@@ -10,17 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ValidationError
-
 import eo
-from cli.deliver import check_out, deliver
-from cli.explain import explain
+from cli.deliver import check_out, deliver, intact
 from eo.engine import LocalEngine, Progress, Spent
-from eo.errors import CorruptData, EoShardsError, InvalidInput, JobBusy, NothingFound, TooLarge
+from eo.errors import CorruptData, EoShardsError, InvalidInput, JobBusy, LostWork, NothingFound, TooLarge
+from eo.folder_store import FolderStore
 from eo.job import Plan, Result, Status
+from eo.order import validated
 from eo.records import read_plan, read_units
 from eo.settings import Settings, redact
-from eo.store import FolderStore
+from eo.usage import Meter, metered
 from registry import process
 
 if TYPE_CHECKING:
@@ -43,10 +42,7 @@ class Order:
 
     def inputs(self) -> Any:  # noqa: ANN401 - each process has its own Inputs
         """Validate. Raises InvalidInput naming the first fault."""
-        try:
-            return process(self.process).Inputs.model_validate(self.typed)
-        except ValidationError as error:
-            raise InvalidInput(explain(error)) from None
+        return validated(process(self.process), self.typed)
 
 
 @dataclass(frozen=True)
@@ -114,19 +110,28 @@ class Jobs:
             engine.warm(process(order.process).stages(order.inputs()))
             plan = self._kept_plan(job)
             if plan is None:
-                planned = self._made(order)
-                plan = planned.plan
-                self._check_disk(plan, order)
-                self.store.delete(f"scratch/{job}")
-                engine.start(plan, planned.units)
+                plan = self._planned(order, status.attempt, engine)
             elif not self.store.path(f"scratch/{job}/parts").is_dir():
                 engine.start(plan, {stage.name: read_units(self.store, job, stage.name) for stage in plan.stages})
             parts, spent = engine.run(plan, status.attempt)
-        result = deliver(plan, parts, store=self.store, out=order.out)
-        self._note(status.moved(state="successful", message=f"{result.summary.get('points', 0):,} points"))
+        with metered(self.store, job, "merge", "merge", status.attempt, self.settings) as meter:
+            result = deliver(plan, parts, store=self.store, out=order.out, meter=meter)
+        told = f"{result.summary.get('points', 0):,} points"
+        self._note(status.moved(state="successful", message=told, finished=_now()))
         if not keep_cube:
             self.store.delete(f"scratch/{job}")
         return Outcome(job, order.out, result, spent, plan)
+
+    def _planned(self, order: Order, attempt: int, engine: LocalEngine) -> Plan:
+        """Plan a job and lay out its cube. A plan that is refused leaves nothing, not even the record of what it took."""
+        meter = Meter(self.store, order.job, "plan", "plan", attempt, self.settings)
+        planned = self._made(order)
+        meter.source.add(planned.traffic)
+        self._check_disk(planned.plan, order)
+        self.store.delete(f"scratch/{order.job}")
+        engine.start(planned.plan, planned.units, meter)
+        meter.end()
+        return planned.plan
 
     def _made(self, order: Order) -> "Planned":
         # Imported here: a job that is finished needs no catalogues, and nothing of what reads them.
@@ -143,7 +148,10 @@ class Jobs:
         """The plan of an earlier attempt: scenes and dates are frozen in it. None where another version made it."""
         if not self.store.exists(f"jobs/{job}/plan.json"):
             return None
-        plan = read_plan(self.store, job)
+        try:
+            plan = read_plan(self.store, job)
+        except LostWork:
+            return None
         current = (f"eo-shards {eo.__version__}", process(plan.process).version)
         return plan if (plan.software, plan.version) == current else None
 
@@ -160,6 +168,7 @@ class Jobs:
             state="running",
             created=before.created if before else now,
             updated=now,
+            started=now,
             out=str(order.out),
         )
         self._note(status)
@@ -172,8 +181,7 @@ class Jobs:
             return None
         with suppress(KeyError, ValueError, EoShardsError):
             result = Result.model_validate_json(self.store.read(f"jobs/{job}/result.json"))
-            delivered = FolderStore(out)
-            if all(delivered.exists(name) and delivered.digest(name) == d for name, d in result.files.items()):
+            if intact(result, out):
                 return result
         return None
 
@@ -183,13 +191,19 @@ class Jobs:
 
     def _note_failure(self, status: Status, error: BaseException) -> None:
         """Say in the status why an attempt ended; what it left stays, where going on can help."""
+        known = self.status(status.job)
+        if known is not None and (known.attempt, known.state) == (status.attempt, "successful"):
+            return  # interrupted while it deleted its scratch space: the result is there
         state: Literal["stopped", "failed"] = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
         told = str(error) if isinstance(error, EoShardsError) else type(error).__name__
         with suppress(EoShardsError, OSError):  # a full disk: the first error is the one to be told
-            self._note(status.moved(state=state, message="stopped by the user" if state == "stopped" else told))
+            failed = status.moved(state=state, error="" if state == "stopped" else type(error).__name__)
+            self._note(failed.moved(message="stopped by the user" if state == "stopped" else told, finished=_now()))
             if isinstance(error, NothingFound):
                 # Nothing will be found in the same cube again: the next attempt looks at the sources afresh.
                 self._drop(status.job)
+            elif isinstance(error, LostWork):
+                self.store.delete(f"scratch/{status.job}")
 
     def status(self, job: str) -> Status | None:
         """What became of a job; None where it is not known."""

@@ -2,6 +2,7 @@
 
 from cli.jobs import Outcome
 from eo.job import Plan
+from eo.usage import UsageTotal
 
 
 def outcome(found: Outcome) -> None:
@@ -22,11 +23,29 @@ def outcome(found: Outcome) -> None:
     if found.spent.usages:
         stages = ", ".join(f"{stage.name} {found.spent.cpu(stage.name):.2f} s" for stage in found.plan.stages)
         print(f"CPU by stage: {stages}; largest worker {found.spent.peak_rss / 1e6:,.0f} MB")
+    if found.result.usage is not None:
+        print(f"in all: {spent(found.result.usage)}")
+
+
+def spent(used: UsageTotal) -> str:
+    """What all calls of a job took."""
+    failed = f" ({used.failed_calls:,} failed)" if used.failed_calls else ""
+    return (
+        f"{used.calls:,} calls{failed}, {used.cpu_seconds:,.1f} CPU s, {used.gb_seconds:,.1f} GB-s, "
+        f"{used.source_requests:,} source requests ({used.source_bytes / 1e6:,.1f} MB), "
+        f"{used.store_requests:,} store requests; on AWS about {estimated(used)}"
+    )
+
+
+def estimated(used: UsageTotal) -> str:
+    """What that costs, in money and in energy; `eo.estimate` has the factors."""
+    grid = used.region or "a mean grid"
+    return f"{used.cost_usd:.4f} USD, {1000 * used.energy_kwh:,.3f} Wh, {used.co2e_g:,.3f} g CO2e ({grid})"
 
 
 def plan(made: Plan, no_room: str | None) -> None:
     """Say what a job would do and cost, and why it could not run on this machine's disks, if so."""
-    predicted = made.predicted
+    predicted, used = made.predicted, made.predicted.usage
     window = made.grid.window
     rows = [
         ("grid", f"{made.grid.crs}, {made.grid.resolution} m, {window.width} x {window.height} pixels"),
@@ -45,9 +64,10 @@ def plan(made: Plan, no_room: str | None) -> None:
         ("points", f"up to {predicted.points:,} of {predicted.pixels:,} pixels"),
         ("result", f"up to {predicted.result_bytes / 1e6:,.1f} MB"),
         ("scratch disk", f"about {predicted.scratch_bytes / 1e6:,.1f} MB"),
-        ("from the source", f"about {predicted.source_requests:,} requests, {predicted.source_bytes / 1e6:,.1f} MB"),
+        ("from the source", f"about {used.source_requests:,} requests, {used.source_bytes / 1e6:,.1f} MB"),
         ("memory of a worker", f"up to {predicted.unit_memory_bytes / 1e6:,.0f} MB"),
-        ("cost on AWS", f"about {predicted.cost_usd:.4f} USD of Lambda compute (list price, us-east-1)"),
+        ("work", f"about {used.calls:,} calls, {used.cpu_seconds:,.1f} CPU s, {used.gb_seconds:,.1f} GB-s"),
+        ("on AWS", f"about {estimated(used)}"),
         *(("note", note) for note in made.notes),
         *([("note", f"it would not run here: {no_room}")] if no_room else []),
     ]
