@@ -1,0 +1,1 @@
+"""Orders by S3: an object below `incoming/<process>/` becomes jobs."""
