@@ -7,10 +7,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SAM := .venv-sam
+SAM_STAMP := $(SAM)/.installed
 DEMO := .demo
 export EO_SHARDS_HOME ?= $(abspath $(DEMO)/home)
 
-.PHONY: help env system demo test lint types chaos bench lock clean
+.PHONY: help env sam system demo build deploy test lint types chaos bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -23,6 +25,13 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $@
 
 env: $(STAMP) ## the locked environment in .venv, with the command eo-shards
+
+$(SAM_STAMP): requirements-sam.lock $(STAMP)
+	test -x $(SAM)/bin/python || $(PYTHON) -m venv $(SAM)
+	$(SAM)/bin/python -m pip install --quiet --require-hashes -r requirements-sam.lock
+	touch $@
+
+sam: $(SAM_STAMP) ## aws-sam-cli and cfn-lint, in .venv-sam: they pin what the functions use in other versions
 
 system: ## Debian packages that some tests use (CloudCompare, what Open3D links); skipped without root or apt
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s cloudcompare libusb-1.0-0 libgl1 libgomp1 xvfb >/dev/null 2>&1; then \
@@ -45,13 +54,13 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy functions
 
-test: system $(STAMP) lint types ## lint, types and every test but the slow sweeps
+test: system $(STAMP) $(SAM_STAMP) lint types ## lint, types and every test but the slow sweeps
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not chaos" --cov --cov-report=term:skip-covered
 
-chaos: system $(STAMP) ## the slow sweeps
+chaos: system $(STAMP) $(SAM_STAMP) ## the slow sweeps
 	HYPOTHESIS_PROFILE=default $(BIN)/python -m pytest -n 2 --dist worksteal
 
-bench: $(STAMP) ## benchmarks: one table, and bench/results.json
+bench: $(STAMP) $(SAM_STAMP) ## benchmarks: one table, and bench/results.json
 	$(BIN)/python -m bench
 
 lock: ## resolve the dependencies again (needs uv)
@@ -59,4 +68,4 @@ lock: ## resolve the dependencies again (needs uv)
 	  --generate-hashes --extra test -o requirements.lock pyproject.toml
 
 clean: ## remove what the targets above made
-	rm -rf $(DEMO) $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(DEMO) $(VENV) $(SAM) .aws-sam out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
