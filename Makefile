@@ -11,6 +11,7 @@ SAM := .venv-sam
 SAM_STAMP := $(SAM)/.installed
 DEMO := .demo
 export EO_SHARDS_HOME ?= $(abspath $(DEMO)/home)
+export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help env sam system demo build deploy test lint types chaos bench lock clean
 
@@ -28,7 +29,8 @@ env: $(STAMP) ## the locked environment in .venv, with the command eo-shards
 
 $(SAM_STAMP): requirements-sam.lock $(STAMP)
 	test -x $(SAM)/bin/python || $(PYTHON) -m venv $(SAM)
-	$(SAM)/bin/python -m pip install --quiet --require-hashes -r requirements-sam.lock
+	$(SAM)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-sam.lock
+	$(BIN)/python tests/aws/rie/install_client.py
 	touch $@
 
 sam: $(SAM_STAMP) ## aws-sam-cli and cfn-lint, in .venv-sam: they pin what the functions use in other versions
@@ -46,6 +48,12 @@ $(DEMO)/scene.json: $(STAMP) $(wildcard tests/scenes/*.py)
 demo: $(DEMO)/scene.json ## a scene, the main job on it, and its result in out/
 	$(BIN)/eo-shards run point-cloud --source local --catalog $(DEMO)/scene/catalog --dem local --dem-path $(DEMO)/scene/dem.zarr \
 	  --bbox "$$($(BIN)/python -c 'import json; print(*json.load(open("$(DEMO)/scene.json"))["bbox"], sep=",")')" --out out
+
+build: $(SAM_STAMP) ## layers and functions in .aws-sam, as they are deployed (needs Python 3.13)
+	$(SAM)/bin/sam build
+
+deploy: build ## to your AWS account; asks for every parameter
+	$(SAM)/bin/sam deploy --guided
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -66,6 +74,12 @@ bench: $(STAMP) $(SAM_STAMP) ## benchmarks: one table, and bench/results.json
 lock: ## resolve the dependencies again (needs uv)
 	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --quiet \
 	  --generate-hashes --extra test -o requirements.lock pyproject.toml
+	for layer in geo compute; do \
+	  uv pip compile --python-version 3.13 --python-platform x86_64-manylinux_2_28 --only-binary :all: --no-emit-index-url --no-emit-find-links \
+	    --no-header --quiet --generate-hashes --constraint requirements.lock -o layers/$$layer/requirements.txt layers/$$layer/requirements.in; \
+	done
+	printf 'aws-sam-cli>=1.150\ncfn-lint>=1.40\n' | uv pip compile --universal --python-version 3.11 --no-emit-index-url \
+	  --no-emit-find-links --no-header --quiet --generate-hashes -o requirements-sam.lock -
 
 clean: ## remove what the targets above made
 	rm -rf $(DEMO) $(VENV) $(SAM) .aws-sam out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

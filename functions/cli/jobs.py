@@ -10,16 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import eo
 from cli.deliver import check_out, deliver, intact
 from eo.engine import LocalEngine, Progress, Spent
 from eo.errors import CorruptData, EoShardsError, InvalidInput, JobBusy, LostWork, NothingFound, TooLarge
 from eo.folder_store import FolderStore
 from eo.job import Plan, Result, Status
 from eo.order import validated
-from eo.records import read_plan, read_units
+from eo.records import drop_plan, drop_work, read_plan
+from eo.runner import laid_out
 from eo.settings import Settings, redact
 from eo.usage import Meter, metered
+from plan.kept import kept_plan
 from registry import process
 
 if TYPE_CHECKING:
@@ -108,11 +109,13 @@ class Jobs:
         job = order.job
         with LocalEngine(self.store, self.settings, progress) as engine:
             engine.warm(process(order.process).stages(order.inputs()))
-            plan = self._kept_plan(job)
-            if plan is None:
+            kept = kept_plan(self.store, job)
+            if kept is None:
                 plan = self._planned(order, status.attempt, engine)
-            elif not self.store.path(f"scratch/{job}/parts").is_dir():
-                engine.start(plan, {stage.name: read_units(self.store, job, stage.name) for stage in plan.stages})
+            else:
+                plan = kept.plan
+                if not laid_out(self.store, plan):
+                    engine.start(plan, kept.units)
             parts, spent = engine.run(plan, status.attempt)
         with metered(self.store, job, "merge", "merge", status.attempt, self.settings) as meter:
             result = deliver(plan, parts, store=self.store, out=order.out, meter=meter)
@@ -128,7 +131,7 @@ class Jobs:
         planned = self._made(order)
         meter.source.add(planned.traffic)
         self._check_disk(planned.plan, order)
-        self.store.delete(f"scratch/{order.job}")
+        drop_work(self.store, order.job)
         engine.start(planned.plan, planned.units, meter)
         meter.end()
         return planned.plan
@@ -143,17 +146,6 @@ class Jobs:
         from plan.budget import check_disk  # noqa: PLC0415
 
         check_disk(plan.predicted, scratch=self.settings.home, out=order.out)
-
-    def _kept_plan(self, job: str) -> Plan | None:
-        """The plan of an earlier attempt: scenes and dates are frozen in it. None where another version made it."""
-        if not self.store.exists(f"jobs/{job}/plan.json"):
-            return None
-        try:
-            plan = read_plan(self.store, job)
-        except LostWork:
-            return None
-        current = (f"eo-shards {eo.__version__}", process(plan.process).version)
-        return plan if (plan.software, plan.version) == current else None
 
     def _accepted(self, order: Order) -> Status:
         """Take the next attempt."""
@@ -201,9 +193,9 @@ class Jobs:
             self._note(failed.moved(message="stopped by the user" if state == "stopped" else told, finished=_now()))
             if isinstance(error, NothingFound):
                 # Nothing will be found in the same cube again: the next attempt looks at the sources afresh.
-                self._drop(status.job)
+                drop_plan(self.store, status.job)
             elif isinstance(error, LostWork):
-                self.store.delete(f"scratch/{status.job}")
+                drop_work(self.store, status.job)
 
     def status(self, job: str) -> Status | None:
         """What became of a job; None where it is not known."""
@@ -252,15 +244,10 @@ class Jobs:
         with self.store.locked(f"jobs/{job}/lock"):
             return self.store.delete(f"scratch/{job}")
 
-    def _drop(self, job: str) -> None:
-        """Delete a job's plan and its scratch space."""
-        self.store.delete(f"jobs/{job}/plan.json")
-        self.store.delete(f"jobs/{job}/units")
-        self.store.delete(f"scratch/{job}")
-
     def _forget(self, job: str) -> None:
         """Delete what a job has left, except its lock, which this process holds, and what it delivered."""
-        self._drop(job)
+        drop_plan(self.store, job)
+        self.store.delete(f"scratch/{job}")
         for name in ("status.json", "result.json", "request.json"):
             self.store.delete(f"jobs/{job}/{name}")
 

@@ -66,9 +66,10 @@ class StepFunctions:
 
 @lru_cache(maxsize=1)
 def _client() -> "SFNClient":
-    return boto3.client(
+    client: SFNClient = boto3.client(
         "stepfunctions", config=Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard"})
     )
+    return client
 
 
 @contextmanager

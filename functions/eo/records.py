@@ -91,6 +91,22 @@ def write_units(store: "Store", job: str, stage: str, units: list[Unit]) -> None
     store.write(f"jobs/{job}/units/{stage}.json", [listed.encode()])
 
 
+def drop_work(store: "Store", job: str) -> None:
+    """Delete what a job's units have made. What they took stays counted.
+
+    The parts go first: without them nothing else is believed to be there.
+    """
+    for name in ("parts", "cube.zarr", "state", "joined", "failures"):
+        store.delete(f"scratch/{job}/{name}")
+
+
+def drop_plan(store: "Store", job: str) -> None:
+    """Delete a job's plan and all that was made by it."""
+    store.delete(f"jobs/{job}/plan.json")
+    store.delete(f"jobs/{job}/units")
+    drop_work(store, job)
+
+
 def done_share(store: "Store", job: str) -> float:
     """Share of a job's units that have left their part; 0 before it is planned."""
     try:

@@ -43,6 +43,11 @@ def start(store: Store, plan: Plan, units: Mapping[str, list[Unit]]) -> None:
     write_plan(store, plan)
 
 
+def laid_out(store: Store, plan: Plan) -> bool:
+    """Whether a job's cube has its metadata: arrays are laid out in the plan's order, so that the last one tells."""
+    return store.exists(f"scratch/{plan.job}/cube.zarr/{plan.arrays[-1].name}/zarr.json")
+
+
 @lru_cache(maxsize=2)
 def _opened(store: Store, job: str, _attempt: int) -> tuple[Plan, "Cube"]:
     """What all units of an attempt share in one process; the next attempt may have another plan.

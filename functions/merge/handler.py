@@ -1,7 +1,6 @@
 """The merge function: it reduces a stage, makes the result, or notes why there is none."""
 
 import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from eo import life
@@ -15,6 +14,8 @@ from eo.usage import metered
 from merge.fan_in import fan_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from eo.bucket_store import BucketStore
 
 MAX_MESSAGE = 2000
@@ -37,20 +38,22 @@ def merge(event: Event, settings: Settings) -> dict[str, Any]:
 def _reduce(store: "BucketStore", event: Event, settings: Settings) -> dict[str, Any]:
     """Reduce the parts of a stage to the state that the next one receives."""
     job, stage, attempt = str(event["job"]), str(event["stage"]), int(event["attempt"])
-    with metered(store, job, "reduce", stage, attempt, settings):
-        reduce = next(each.reduce for each in read_plan(store, job).stages if each.name == stage)
+    with metered(store, job, "reduce", stage, attempt, settings) as meter:
+        reduce = next(each.reduce for each in read_plan(meter.store, job).stages if each.name == stage)
         if reduce is not None:
-            write_state(store, job, stage, load(reduce)(read_parts(store, job, stage, read_units(store, job, stage))))
+            parts = read_parts(meter.store, job, stage, read_units(meter.store, job, stage))
+            write_state(meter.store, job, stage, load(reduce)(parts))
     return {"stage": stage}
 
 
 def _merge(store: "BucketStore", event: Event, settings: Settings) -> dict[str, Any]:
     """Make the result of the last stage's parts."""
     job, attempt = str(event["job"]), int(event["attempt"])
-    with metered(store, job, "merge", "merge", attempt, settings):
-        plan = read_plan(store, job)
+    with metered(store, job, "merge", "merge", attempt, settings) as meter:
+        plan = read_plan(meter.store, job)
         last = plan.stages[-1].name
-        result = fan_in(plan, read_parts(store, job, last, read_units(store, job, last)), store=store)
+        parts = read_parts(meter.store, job, last, read_units(meter.store, job, last))
+        result = fan_in(plan, parts, store=meter.store, meter=meter)
     message = f"{result.summary.get('points', 0):,} points"
     status = life.end(store, job, attempt, state="successful", message=message)
     return {"job": job, "state": status.state}

@@ -3,25 +3,23 @@
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-import eo
 from eo import life
 from eo.bundle import Bundle
-from eo.errors import LostWork
+from eo.errors import LostWork, NothingFound
 from eo.handler import Event, handled
-from eo.job import Plan, Unit
+from eo.job import Plan
 from eo.order import Request, validated
-from eo.records import read_plan, read_units
-from eo.runner import start
+from eo.records import drop_plan, drop_work
+from eo.runner import laid_out, start
 from eo.settings import Settings
-from eo.usage import metered
+from eo.usage import Meter, metered
+from plan.kept import kept_plan
 from plan.planner import make_plan
 from plan.upload_catalog import UploadedProduct
 from registry import process
 
 if TYPE_CHECKING:
-    from eo.bucket_store import BucketStore
-
-Units = dict[str, list[Unit]]
+    from eo.store import Store
 
 
 def plan(event: Event, settings: Settings) -> dict[str, Any]:
@@ -29,10 +27,11 @@ def plan(event: Event, settings: Settings) -> dict[str, Any]:
     bundle = Bundle.from_environment()
     store, job, attempt = bundle.store(), str(event["job"]), int(event["attempt"])
     before = life.begin(store, job, attempt)
-    with metered(store, job, "plan", "plan", attempt, settings):
-        if before.error == LostWork.__name__:
-            store.delete(f"scratch/{job}/")
-        made = _kept(store, job) or _made(store, job, settings)
+    with metered(store, job, "plan", "plan", attempt, settings) as meter:
+        if before.state == "accepted":
+            # The call that takes an attempt on, no other: a repeated one would take away what units have begun.
+            _drop_what_failed(store, job, before.error)
+        made = _kept(meter.store, job) or _made(meter, job, dt.datetime.fromisoformat(before.created), settings)
         return {
             "job": job,
             "attempt": attempt,
@@ -51,32 +50,37 @@ def plan(event: Event, settings: Settings) -> dict[str, Any]:
         }
 
 
-def _kept(store: "BucketStore", job: str) -> Plan | None:
-    """The plan of an earlier attempt, in which scenes and dates are frozen; its cube is laid out again where it has gone.
+def _drop_what_failed(store: "Store", job: str, error: str) -> None:
+    """Delete what an earlier attempt has left and cannot be gone on with; `error` ended it."""
+    if kept_plan(store, job) is None or error == NothingFound.__name__:
+        # Nothing will be found in the same cube again: sources are looked at afresh.
+        drop_plan(store, job)
+    elif error == LostWork.__name__:
+        drop_work(store, job)
 
-    None where there is none, where it is not readable, or where another version made it.
-    """
-    try:
-        kept = read_plan(store, job)
-        units = {stage.name: read_units(store, job, stage.name) for stage in kept.stages}
-    except LostWork:
+
+def _kept(store: "Store", job: str) -> Plan | None:
+    """The plan of an earlier attempt; its cube is laid out again where it has gone."""
+    kept = kept_plan(store, job)
+    if kept is None:
         return None
-    if (kept.software, kept.version) != (f"eo-shards {eo.__version__}", process(kept.process).version):
-        return None
-    if not store.exists(f"scratch/{job}/cube.zarr/zarr.json"):
-        start(store, kept, units)
-    return kept
+    if not laid_out(store, kept.plan):
+        start(store, kept.plan, kept.units)
+    return kept.plan
 
 
-def _made(store: "BucketStore", job: str, settings: Settings) -> Plan:
-    """A new plan, from the request. What an older one has left goes first: its units are not this one's."""
+def _made(meter: Meter, job: str, ordered_at: dt.datetime, settings: Settings) -> Plan:
+    """A new plan, from the request; that of another call of this attempt, where it was quicker."""
+    store = meter.store
     request = Request.model_validate_json(store.read(f"jobs/{job}/request.json"))
     ordered = process(request.process)
     inputs = validated(ordered, request.inputs)
-    now = dt.datetime.fromisoformat(life.read_status(store, job).created)
     product = UploadedProduct.of(store, request.origin)
-    planned = make_plan(ordered, inputs, job=job, settings=settings, now=now, product=product)
-    store.delete(f"scratch/{job}/parts/")
+    planned = make_plan(ordered, inputs, job=job, settings=settings, now=ordered_at, product=product)
+    meter.source.add(planned.traffic)
+    quicker = kept_plan(store, job)
+    if quicker is not None:
+        return quicker.plan
     start(store, planned.plan, planned.units)
     return planned.plan
 
