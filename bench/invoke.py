@@ -129,7 +129,7 @@ def _cases(made: Account) -> Iterator[Case]:
     yield Case("PlanFunction", "a plan", planned, partial(_gone, made, f"jobs/{PLANNED}/plan.json"))
     for stage, name in EVENT_OF.items():
         asked = event(name)
-        key = f"scratch/{JOB}/parts/{stage}/{asked['unit']['id']}.json"
+        key = f"scratch/{JOB}/1/parts/{stage}/{asked['unit']['id']}.json"
         yield Case(COMMANDS[name], f"a unit of {stage}", asked, partial(_gone, made, key))
     yield Case("MergeFunction", "a merge", event("merge"))
 
@@ -149,7 +149,7 @@ def _overhead(made: Account) -> tuple[float, float]:
     usage = f"scratch/{JOB}/usage/drape/"
     beside, nothing = [], []
     for _ in range(WARM):
-        _gone(made, f"scratch/{JOB}/parts/drape/{unit}.json")
+        _gone(made, f"scratch/{JOB}/1/parts/drape/{unit}.json")
         before = set(made.keys(usage))
         worked = made.call("PointCloudFunction", asked).seconds
         (record,) = set(made.keys(usage)) - before

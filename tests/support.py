@@ -106,7 +106,7 @@ class Job:
 
     @property
     def cube(self) -> Path:
-        return self.home / "scratch" / JOB / "cube.zarr"
+        return self.home / "scratch" / JOB / "1" / "cube.zarr"
 
     def stage(self, name: str) -> list[Part]:
         return [

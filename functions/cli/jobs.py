@@ -16,7 +16,7 @@ from eo.errors import CorruptData, EoShardsError, InvalidInput, JobBusy, LostWor
 from eo.folder_store import FolderStore
 from eo.job import Plan, Result, Status
 from eo.order import validated
-from eo.records import drop_plan, drop_work, read_plan
+from eo.records import read_plan
 from eo.runner import laid_out
 from eo.settings import Settings, redact
 from eo.usage import Meter, metered
@@ -131,7 +131,7 @@ class Jobs:
         planned = self._made(order)
         meter.source.add(planned.traffic)
         self._check_disk(planned.plan, order)
-        drop_work(self.store, order.job)
+        self.store.delete(f"scratch/{order.job}")
         engine.start(planned.plan, planned.units, meter)
         meter.end()
         return planned.plan
@@ -193,9 +193,10 @@ class Jobs:
             self._note(failed.moved(message="stopped by the user" if state == "stopped" else told, finished=_now()))
             if isinstance(error, NothingFound):
                 # Nothing will be found in the same cube again: the next attempt looks at the sources afresh.
-                drop_plan(self.store, status.job)
+                self._drop(status.job)
             elif isinstance(error, LostWork):
-                drop_work(self.store, status.job)
+                with suppress(LostWork):  # a plan that is lost itself is made anew, with all that it stands for
+                    self.store.delete(read_plan(self.store, status.job).work)
 
     def status(self, job: str) -> Status | None:
         """What became of a job; None where it is not known."""
@@ -244,10 +245,15 @@ class Jobs:
         with self.store.locked(f"jobs/{job}/lock"):
             return self.store.delete(f"scratch/{job}")
 
+    def _drop(self, job: str) -> None:
+        """Delete a job's plan and its scratch space."""
+        self.store.delete(f"jobs/{job}/plan.json")
+        self.store.delete(f"jobs/{job}/units")
+        self.store.delete(f"scratch/{job}")
+
     def _forget(self, job: str) -> None:
         """Delete what a job has left, except its lock, which this process holds, and what it delivered."""
-        drop_plan(self.store, job)
-        self.store.delete(f"scratch/{job}")
+        self._drop(job)
         for name in ("status.json", "result.json", "request.json"):
             self.store.delete(f"jobs/{job}/{name}")
 

@@ -80,7 +80,7 @@ class LocalEngine:
             parts = self._stage(plan, stage, attempt, spent)
             if stage.reduce is not None:
                 with metered(self._store, plan.job, "reduce", stage.name, attempt, self._settings) as meter:
-                    write_state(meter.store, plan.job, stage.name, load(stage.reduce)(parts))
+                    write_state(meter.store, plan, stage.name, load(stage.reduce)(parts))
                 spent.usages.append(meter.usage)
         return parts, spent
 
@@ -90,7 +90,7 @@ class LocalEngine:
         for unit in units:
             # Missing, or empty after a power cut, which may keep a new name and lose what was in it: done again.
             with suppress(CorruptData):
-                done[unit.id] = read_part(self._store, plan.job, stage.name, unit.id)
+                done[unit.id] = read_part(self._store, plan, stage.name, unit.id)
         points = sum(part.counts.get("points", 0) for part in done.values())
         self._progress(stage, len(done), len(units), points)
         calls = {

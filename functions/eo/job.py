@@ -146,6 +146,8 @@ class Plan(Record):
     """The whole truth about a job."""
 
     job: str
+    generation: int = 1
+    """Attempt at which the work on it began; what earlier ones left does not count, and stays where nobody looks."""
     process: str
     version: str
     software: str
@@ -173,6 +175,11 @@ class Plan(Record):
     predicted: Prediction
     notes: tuple[str, ...] = ()
     """What the user should know: no mask for L1C, ground that no scene covers, and the like."""
+
+    @property
+    def work(self) -> str:
+        """Where its units leave what they make."""
+        return f"scratch/{self.job}/{self.generation}"
 
 
 class Unit(Record):
@@ -270,7 +277,11 @@ class Status(Record):
     state: Literal["accepted", "running", "successful", "failed", "stopped"]
     message: str = ""
     error: str = ""
-    """Name of the class in `eo.errors` that ended a failed job."""
+    """Name of the class in `eo.errors` that ended the last attempt that failed."""
+    afresh: int = 1
+    """Attempt since which the work of earlier ones does not count."""
+    sequencer: str = ""
+    """Of the last upload that asked for an attempt: a second delivery of it does not ask for another."""
     created: str
     """RFC 3339, UTC, as the other times."""
     updated: str

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from eo.errors import JobBusy, SourceUnavailable, UnknownJob
+from eo.errors import JobBusy, LostWork, NothingFound, SourceUnavailable, UnknownJob
 from eo.job import Status
 
 if TYPE_CHECKING:
     from eo.bucket_store import BucketStore
 
 FINAL = frozenset({"successful", "failed", "stopped"})
+AFRESH = frozenset({LostWork.__name__, NothingFound.__name__})
+"""What cannot be gone on from: work that is lost, and a cube in which nothing was found."""
 RACES = 20
 """How often a lost race is run again."""
 
@@ -29,39 +31,61 @@ def read_status(store: "BucketStore", job: str) -> Status:
     return _tagged(store, job)[0]
 
 
-def first(store: "BucketStore", job: str, process: str) -> Status:
+def first(store: "BucketStore", job: str, process: str, sequencer: str = "") -> Status:
     """Accept a new job, or find what has become of it since."""
-    status = Status(job=job, process=process, attempt=1, state="accepted", created=now(), updated=now())
+    time = now()
+    status = Status(
+        job=job, process=process, attempt=1, state="accepted", sequencer=sequencer, created=time, updated=time
+    )
     store.create(status_key(job), status.model_dump_json(indent=1).encode())
     return read_status(store, job)
 
 
-def next_attempt(store: "BucketStore", status: Status) -> Status:
-    """Accept a job once more that has ended without success; the error that ended it stays until work begins."""
+def next_attempt(store: "BucketStore", status: Status, sequencer: str = "") -> Status:
+    """Accept a job once more that has ended without success; the error that ended it stays until this attempt ends."""
 
     def accept(found: Status) -> Status | None:
         if found.attempt != status.attempt or found.state not in {"failed", "stopped"}:
             return None
-        return found.moved(attempt=found.attempt + 1, state="accepted", message="", started=None, finished=None)
+        attempt = found.attempt + 1
+        afresh = attempt if found.error in AFRESH else found.afresh
+        if sequencer and not _later(sequencer, found.sequencer):
+            return None
+        return found.moved(
+            attempt=attempt,
+            afresh=afresh,
+            sequencer=sequencer or found.sequencer,
+            state="accepted",
+            message="",
+            started=None,
+            finished=None,
+        )
 
     return _change(store, status.job, accept)
 
 
+def _later(sequencer: str, than: str) -> bool:
+    """Whether an upload came after another one under the same key.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html: the shorter one is filled up
+    with zeros at its end, then they compare as text.
+    """
+    length = max(len(sequencer), len(than))
+    return sequencer.upper().ljust(length, "0") > than.upper().ljust(length, "0")
+
+
 def begin(store: "BucketStore", job: str, attempt: int) -> Status:
-    """Note that an attempt works; gives the status as it was before. Raises JobBusy where it must not."""
-    before = read_status(store, job)
+    """Note that an attempt works. Raises JobBusy where it must not."""
 
     def run(found: Status) -> Status | None:
-        nonlocal before
-        before = found
-        if found.attempt != attempt or found.state in FINAL:
+        if found.attempt != attempt or found.state != "accepted":
             return None
-        return found if found.state == "running" else found.moved(state="running", error="", started=now())
+        return found.moved(state="running", started=now())
 
-    after = _change(store, job, run)
-    if after.attempt != attempt or after.state != "running":
-        raise JobBusy(f"attempt {attempt} at job {job} is not to run: attempt {after.attempt} is {after.state}")
-    return before
+    status = _change(store, job, run)
+    if status.attempt != attempt or status.state != "running":
+        raise JobBusy(f"attempt {attempt} at job {job} is not to run: attempt {status.attempt} is {status.state}")
+    return status
 
 
 def end(store: "BucketStore", job: str, attempt: int, *, state: str, message: str, error: str = "") -> Status:

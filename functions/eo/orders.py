@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ LINK_SECONDS = 900
 """How long a presigned link works; it dies earlier with the credentials that signed it, which is why none is kept."""
 START_SECONDS = 300
 """After so long an accepted job should have an execution."""
+READERS = 16
+"""Statuses that a list of jobs reads at once."""
 ENDED = {"FAILED", "TIMED_OUT", "ABORTED"}
 
 
@@ -53,10 +56,12 @@ class BucketService:
                 raise InvalidInput(
                     f"this key belongs to job {job} of process {kept.process} with other inputs: use a new Idempotency-Key"
                 )
-        status = life.first(self._store, job, process)
+        sequencer = str(request.origin.get("sequencer", ""))
+        status = life.first(self._store, job, process, sequencer)
         self._store.create(f"owners/{request.owner}/{job}", b"")
-        if status.state in {"failed", "stopped"} and self._wanted_again(job, request):
-            status = life.next_attempt(self._store, status)
+        status = self._settled(status)
+        if status.state in {"failed", "stopped"}:
+            status = life.next_attempt(self._store, status, sequencer)
         if status.state == "accepted":
             self._executions.start(job, status.attempt)
         return status
@@ -64,31 +69,43 @@ class BucketService:
     def status(self, job: str, *, owner: str) -> Status:
         """What became of a job, also where its execution ended without a word."""
         self._own(job, owner)
-        status = life.read_status(self._store, job)
-        if status.state in life.FINAL:
+        return self._settled(life.read_status(self._store, job))
+
+    def _settled(self, status: Status) -> Status:
+        """What became of a job, by its execution where that knows better."""
+        late = _age(status.updated) > START_SECONDS
+        if status.state in life.FINAL or not (late or status.state == "running"):
             return status
-        state = self._executions.state(job, status.attempt)
-        if state in ENDED:
-            return life.end(
-                self._store,
-                job,
-                status.attempt,
-                state="failed",
-                message=f"its execution ended as {state}; order it again with the same key to go on",
-                error="Unexpected",
-            )
-        if state is None and _age(status.updated) > START_SECONDS:
+        state = self._executions.state(status.job, status.attempt)
+        if state is None and status.state == "accepted":
             # Whoever accepted it died before it was started: nobody else will.
-            self._executions.start(job, status.attempt)
-        return status
+            self._executions.start(status.job, status.attempt)
+            return status
+        if state is not None and state not in ENDED:
+            return status
+        return life.end(
+            self._store,
+            status.job,
+            status.attempt,
+            state="failed",
+            message=f"its execution ended as {state or 'one that is forgotten'}; order it again with the same key to go on",
+            error="Unexpected",
+        )
 
     def jobs(self, *, owner: str) -> list[Status]:
         """The owner's jobs, newest first."""
         prefix = f"owners/{digest(owner)}/"
         names = [key.removeprefix(prefix) for key in self._store.keys(prefix)]
-        records = self._store.read_all([life.status_key(name) for name in names])
-        found = [Status.model_validate_json(data) for data in records]
+        with ThreadPoolExecutor(READERS) as pool:
+            found = [status for status in pool.map(self._known, names) if status is not None]
         return sorted(found, key=lambda status: (status.created, status.job), reverse=True)
+
+    def _known(self, job: str) -> Status | None:
+        """What became of a job, None where somebody has removed it from the bucket."""
+        try:
+            return life.read_status(self._store, job)
+        except UnknownJob:
+            return None
 
     def progress(self, status: Status) -> int:
         """Percent of the job's units that are done."""
@@ -125,15 +142,6 @@ class BucketService:
         """Raises UnknownJob where the job is somebody else's, in the words of one that does not exist."""
         if self._request(job).owner != digest(owner):
             raise UnknownJob(f"there is no job {job}")
-
-    def _wanted_again(self, job: str, request: Request) -> bool:
-        """Whether this order asks for another attempt: a second delivery of the same upload does not."""
-        sequencer = str(request.origin.get("sequencer", ""))
-        if not sequencer:
-            return True
-        if sequencer == self._request(job).origin.get("sequencer"):
-            return False
-        return self._store.create(f"jobs/{job}/again/{digest(sequencer)[:16]}", b"")
 
 
 def _age(time_of: str) -> float:

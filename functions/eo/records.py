@@ -7,37 +7,26 @@ from eo.errors import AFRESH, LostWork
 from eo.job import Part, Plan, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from eo.store import Store
 
 
-def part_key(job: str, stage: str, unit: str) -> str:
+def part_key(plan: "Plan", stage: str, unit: str) -> str:
     """Where a unit's part is kept."""
-    return f"scratch/{job}/parts/{stage}/{unit}.json"
+    return f"{plan.work}/parts/{stage}/{unit}.json"
 
 
-def failure_key(job: str, attempt: int, stage: str, unit: str) -> str:
-    """Where it is noted what a unit died of in an attempt."""
-    return f"{failures_prefix(job, attempt)}{stage}/{unit}.json"
-
-
-def failures_prefix(job: str, attempt: int) -> str:
-    """Where the failures of an attempt are kept."""
-    return f"scratch/{job}/failures/{attempt}/"
-
-
-def read_part(store: "Store", job: str, stage: str, unit: str) -> Part:
+def read_part(store: "Store", plan: "Plan", stage: str, unit: str) -> Part:
     """The part of a unit. Raises LostWork where it is missing or not readable."""
     try:
-        return Part.model_validate_json(store.read(part_key(job, stage, unit)))
+        return Part.model_validate_json(store.read(part_key(plan, stage, unit)))
     except (KeyError, ValueError):
         raise _lost(unit, stage) from None
 
 
-def read_parts(store: "Store", job: str, stage: str, units: "Sequence[Unit]") -> list[Part]:
-    """The parts of many units, in their order. Raises as `read_part`."""
-    found = store.read_all([part_key(job, stage, unit.id) for unit in units])
+def read_parts(store: "Store", plan: "Plan", stage: str) -> list[Part]:
+    """The parts of a stage, in the order of its units. Raises as `read_part`."""
+    units = read_units(store, plan.job, stage)
+    found = store.read_all([part_key(plan, stage, unit.id) for unit in units])
     parts: list[Part] = []
     for unit in units:
         try:
@@ -64,17 +53,21 @@ def write_plan(store: "Store", plan: Plan) -> None:
     store.write(f"jobs/{plan.job}/plan.json", [plan.model_dump_json().encode()])
 
 
-def read_state(store: "Store", job: str, stage: str) -> Any:  # noqa: ANN401 - whatever the stage's reduce returned
+def read_state(store: "Store", plan: "Plan", stage: str) -> Any:  # noqa: ANN401 - whatever the stage's reduce returned
     """What the reduce of a stage made of its parts. Raises LostWork where it is not readable."""
     try:
-        return json.loads(store.read(f"scratch/{job}/state/{stage}.json"))
+        return json.loads(store.read(_state_key(plan, stage)))
     except (KeyError, ValueError):
         raise LostWork(f"the state of stage {stage} is gone or not readable; {AFRESH}") from None
 
 
-def write_state(store: "Store", job: str, stage: str, state: Any) -> None:  # noqa: ANN401
+def write_state(store: "Store", plan: "Plan", stage: str, state: Any) -> None:  # noqa: ANN401
     """Write what the reduce of a stage made of its parts, as JSON."""
-    store.write(f"scratch/{job}/state/{stage}.json", [json.dumps(state).encode()])
+    store.write(_state_key(plan, stage), [json.dumps(state).encode()])
+
+
+def _state_key(plan: "Plan", stage: str) -> str:
+    return f"{plan.work}/state/{stage}.json"
 
 
 def read_units(store: "Store", job: str, stage: str) -> list[Unit]:
@@ -91,22 +84,6 @@ def write_units(store: "Store", job: str, stage: str, units: list[Unit]) -> None
     store.write(f"jobs/{job}/units/{stage}.json", [listed.encode()])
 
 
-def drop_work(store: "Store", job: str) -> None:
-    """Delete what a job's units have made. What they took stays counted.
-
-    The parts go first: without them nothing else is believed to be there.
-    """
-    for name in ("parts", "cube.zarr", "state", "joined", "failures"):
-        store.delete(f"scratch/{job}/{name}")
-
-
-def drop_plan(store: "Store", job: str) -> None:
-    """Delete a job's plan and all that was made by it."""
-    store.delete(f"jobs/{job}/plan.json")
-    store.delete(f"jobs/{job}/units")
-    drop_work(store, job)
-
-
 def done_share(store: "Store", job: str) -> float:
     """Share of a job's units that have left their part; 0 before it is planned."""
     try:
@@ -114,4 +91,4 @@ def done_share(store: "Store", job: str) -> float:
     except LostWork:
         return 0.0
     total = sum(plan.predicted.units.values())
-    return sum(key.endswith(".json") for key in store.keys(f"scratch/{job}/parts/")) / max(total, 1)
+    return sum(key.endswith(".json") for key in store.keys(f"{plan.work}/parts/")) / max(total, 1)

@@ -6,9 +6,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from eo.disk import explained
-from eo.errors import TooLarge
+from eo.errors import JobBusy, LostWork, TooLarge
 from eo.job import MapFunction, Part, Plan, Stage, Unit
-from eo.records import part_key, read_plan, read_state, write_plan, write_units
+from eo.records import part_key, read_part, read_plan, read_state, write_plan, write_units
 from eo.settings import Settings
 from eo.store import Store
 from eo.traffic import CountedStore, StoreTraffic
@@ -29,7 +29,7 @@ def open_cube(store: Store, plan: Plan) -> "Cube":
     """The cube of a job."""
     from eo.cube import Cube  # noqa: PLC0415 - heavy: who only names processes does without
 
-    return Cube(store.zarr(f"scratch/{plan.job}/cube.zarr"), plan.targets)
+    return Cube(store.zarr(f"{plan.work}/cube.zarr"), plan.targets)
 
 
 def start(store: Store, plan: Plan, units: Mapping[str, list[Unit]]) -> None:
@@ -45,20 +45,32 @@ def start(store: Store, plan: Plan, units: Mapping[str, list[Unit]]) -> None:
 
 def laid_out(store: Store, plan: Plan) -> bool:
     """Whether a job's cube has its metadata: arrays are laid out in the plan's order, so that the last one tells."""
-    return store.exists(f"scratch/{plan.job}/cube.zarr/{plan.arrays[-1].name}/zarr.json")
+    return store.exists(f"{plan.work}/cube.zarr/{plan.arrays[-1].name}/zarr.json")
 
 
 @lru_cache(maxsize=2)
-def _opened(store: Store, job: str, _attempt: int) -> tuple[Plan, "Cube"]:
+def _opened(store: Store, job: str, attempt: int) -> tuple[Plan, "Cube"]:
     """What all units of an attempt share in one process; the next attempt may have another plan.
 
-    Reading the plan counts for the first of them.
+    Reading the plan counts for the first of them. Raises JobBusy where the plan belongs to a later attempt.
     """
     traffic = StoreTraffic()
     plan = read_plan(CountedStore(store, traffic), job)
+    if attempt < plan.generation:
+        raise JobBusy(f"attempt {attempt} at job {job} is over: attempt {plan.generation} has begun afresh")
     cube = open_cube(store, plan)
     cube.traffic.take(traffic)
     return plan, cube
+
+
+def is_done(store: Store, job: str, stage_name: str, unit: Unit, attempt: int) -> bool:
+    """Whether a unit has left its part."""
+    plan, _ = _opened(store, job, attempt)
+    try:
+        read_part(store, plan, stage_name, unit.id)
+    except LostWork:
+        return False
+    return True
 
 
 def run_unit(  # noqa: PLR0917 - called over a pipe, where arguments have no names
@@ -82,7 +94,7 @@ def run_unit(  # noqa: PLR0917 - called over a pipe, where arguments have no nam
         finally:
             meter.source.add(io.traffic)
             meter.asked.take(cube.traffic)
-        meter.store.write(part_key(job, stage_name, unit.id), [part.model_dump_json().encode()])
+        meter.store.write(part_key(plan, stage_name, unit.id), [part.model_dump_json().encode()])
         meter.points = part.counts.get("points", 0)
     return part, meter.usage
 
@@ -106,4 +118,4 @@ def _state(store: Store, plan: Plan, stage_name: str) -> Any:  # noqa: ANN401 - 
     before = plan.stages[names.index(stage_name) - 1] if stage_name != names[0] else None
     if before is None or before.reduce is None:
         return None
-    return read_state(store, plan.job, before.name)
+    return read_state(store, plan, before.name)

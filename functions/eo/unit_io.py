@@ -41,7 +41,7 @@ class UnitIO:
         self.traffic = Traffic()
         self.left = Left()
         self._store = store
-        self._prefix = f"scratch/{plan.job}/parts/{stage}/{unit}"
+        self._prefix = f"{plan.work}/parts/{stage}/{unit}"
 
     def upload(self, key: str) -> BinaryIO:
         """What a user has put into the store, as a file that seeks. Raises KeyError where it is gone."""
@@ -84,7 +84,7 @@ class ResultIO:
 
     def parts(self, stage: str) -> list[Part]:
         """The parts of a stage, in the order of its units."""
-        return read_parts(self._store, self.plan.job, stage, self.units(stage))
+        return read_parts(self._store, self.plan, stage)
 
     def read_all(self, bodies: Sequence[Body]) -> Iterator[bytes]:
         """Small objects that parts name, in order. Raises LostWork where one is gone or not what its unit wrote."""

@@ -1,13 +1,14 @@
 """The merge function: it reduces a stage, makes the result, or notes why there is none."""
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from eo import life
+from eo import errors, life
 from eo.bundle import Bundle
-from eo.errors import InvalidInput
+from eo.errors import InvalidInput, Unexpected
 from eo.handler import Event, handled
-from eo.records import failures_prefix, part_key, read_parts, read_plan, read_units, write_state
+from eo.records import read_parts, read_plan, write_state
 from eo.runner import load
 from eo.settings import Settings, redact
 from eo.usage import metered
@@ -39,10 +40,10 @@ def _reduce(store: "BucketStore", event: Event, settings: Settings) -> dict[str,
     """Reduce the parts of a stage to the state that the next one receives."""
     job, stage, attempt = str(event["job"]), str(event["stage"]), int(event["attempt"])
     with metered(store, job, "reduce", stage, attempt, settings) as meter:
-        reduce = next(each.reduce for each in read_plan(meter.store, job).stages if each.name == stage)
+        plan = read_plan(meter.store, job)
+        reduce = next(each.reduce for each in plan.stages if each.name == stage)
         if reduce is not None:
-            parts = read_parts(meter.store, job, stage, read_units(meter.store, job, stage))
-            write_state(meter.store, job, stage, load(reduce)(parts))
+            write_state(meter.store, plan, stage, load(reduce)(read_parts(meter.store, plan, stage)))
     return {"stage": stage}
 
 
@@ -51,9 +52,7 @@ def _merge(store: "BucketStore", event: Event, settings: Settings) -> dict[str, 
     job, attempt = str(event["job"]), int(event["attempt"])
     with metered(store, job, "merge", "merge", attempt, settings) as meter:
         plan = read_plan(meter.store, job)
-        last = plan.stages[-1].name
-        parts = read_parts(meter.store, job, last, read_units(meter.store, job, last))
-        result = fan_in(plan, parts, store=meter.store, meter=meter)
+        result = fan_in(plan, read_parts(meter.store, plan, plan.stages[-1].name), store=meter.store, meter=meter)
     message = f"{result.summary.get('points', 0):,} points"
     status = life.end(store, job, attempt, state="successful", message=message)
     return {"job": job, "state": status.state}
@@ -61,33 +60,35 @@ def _merge(store: "BucketStore", event: Event, settings: Settings) -> dict[str, 
 
 def _fail(store: "BucketStore", event: Event, settings: Settings) -> dict[str, Any]:
     """Note why an attempt failed, where its owner sees it, and leave no upload open."""
-    job, attempt = str(event["job"]), int(event["attempt"])
-    error, message = _unit_failure(store, job, attempt) or _cause(event)
-    store.abort_uploads(f"jobs/{job}/")
+    job, attempt = _attempt(event)
+    error, message = _cause(event)
+    if life.read_status(store, job).attempt == attempt:  # those of a later one are not ours
+        for prefix in (f"jobs/{job}/", f"scratch/{job}/"):
+            store.abort_uploads(prefix)
     told = redact(message, settings)[:MAX_MESSAGE]
     status = life.end(store, job, attempt, state="failed", message=told, error=error)
     return {"job": job, "state": status.state}
 
 
-def _unit_failure(store: "BucketStore", job: str, attempt: int) -> tuple[str, str] | None:
-    """(class, message) of what the first unit without a part died of in this attempt, None where there is none."""
-    prefix = failures_prefix(job, attempt)
-    for key in sorted(store.keys(prefix)):
-        stage, _, name = key.removeprefix(prefix).partition("/")
-        if not store.exists(part_key(job, stage, name.removesuffix(".json"))):
-            noted = json.loads(store.read(key))
-            return str(noted["error"]), str(noted["message"])
-    return None
+def _attempt(event: Event) -> tuple[str, int]:
+    """(job, attempt) of a failure: as the workflow says, or by the name of an execution that ended without a word."""
+    if "execution" in event:
+        job, _, attempt = str(event["execution"]).rpartition("-")
+        return job, int(attempt)
+    return str(event["job"]), int(event["attempt"])
 
 
 def _cause(event: Event) -> tuple[str, str]:
-    """(class, message) of what the workflow caught."""
-    error, cause = str(event.get("error", "Unexpected")), str(event.get("cause", ""))
-    try:
+    """(class of `eo.errors`, message) of what ended an attempt."""
+    error, cause = str(event.get("error", "")), str(event.get("cause", ""))
+    with suppress(ValueError, AttributeError):  # what a function raised, as Lambda tells it
         told = json.loads(cause)
-        return str(told.get("errorType", error)), str(told.get("errorMessage", cause))
-    except (ValueError, AttributeError):
-        return error, cause or error
+        error, cause = str(told.get("errorType", error)), str(told.get("errorMessage", cause))
+    if isinstance(getattr(errors, error, None), type):
+        return error, cause
+    where = f"unit {event['unit']} of stage {event['stage']}" if "unit" in event else "its execution"
+    reason = ": ".join(text for text in (error, cause) if text) or "no reason given"
+    return Unexpected.__name__, f"{where} ended with {reason}; order it again with the same key to go on"
 
 
 handler = handled(merge)

@@ -1,15 +1,15 @@
 """The plan function: a job's request becomes its plan, its cube and the list of stages that the workflow walks."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from eo import life
 from eo.bundle import Bundle
-from eo.errors import LostWork, NothingFound
+from eo.errors import NothingFound
 from eo.handler import Event, handled
-from eo.job import Plan
+from eo.job import Plan, Status, Unit
 from eo.order import Request, validated
-from eo.records import drop_plan, drop_work
 from eo.runner import laid_out, start
 from eo.settings import Settings
 from eo.usage import Meter, metered
@@ -26,12 +26,9 @@ def plan(event: Event, settings: Settings) -> dict[str, Any]:
     """Plan an attempt at a job, or go on with the plan of an earlier one."""
     bundle = Bundle.from_environment()
     store, job, attempt = bundle.store(), str(event["job"]), int(event["attempt"])
-    before = life.begin(store, job, attempt)
+    status = life.begin(store, job, attempt)
     with metered(store, job, "plan", "plan", attempt, settings) as meter:
-        if before.state == "accepted":
-            # The call that takes an attempt on, no other: a repeated one would take away what units have begun.
-            _drop_what_failed(store, job, before.error)
-        made = _kept(meter.store, job) or _made(meter, job, dt.datetime.fromisoformat(before.created), settings)
+        made = _kept(meter.store, status) or _made(meter, status, settings)
         return {
             "job": job,
             "attempt": attempt,
@@ -50,39 +47,46 @@ def plan(event: Event, settings: Settings) -> dict[str, Any]:
         }
 
 
-def _drop_what_failed(store: "Store", job: str, error: str) -> None:
-    """Delete what an earlier attempt has left and cannot be gone on with; `error` ended it."""
-    if kept_plan(store, job) is None or error == NothingFound.__name__:
-        # Nothing will be found in the same cube again: sources are looked at afresh.
-        drop_plan(store, job)
-    elif error == LostWork.__name__:
-        drop_work(store, job)
+def _kept(store: "Store", status: Status) -> Plan | None:
+    """The plan of an earlier attempt, to go on with. None where there is none, or nothing will be found with it again.
 
-
-def _kept(store: "Store", job: str) -> Plan | None:
-    """The plan of an earlier attempt; its cube is laid out again where it has gone."""
-    kept = kept_plan(store, job)
+    Where its work was lost, or the oldest of it has expired, this attempt begins a new generation of it: nothing has to be
+    deleted in time, and what calls of earlier attempts still write is nowhere in the way.
+    """
+    kept = kept_plan(store, status.job)
     if kept is None:
         return None
-    if not laid_out(store, kept.plan):
-        start(store, kept.plan, kept.units)
-    return kept.plan
+    if kept.plan.generation >= status.afresh and laid_out(store, kept.plan):
+        return kept.plan
+    if status.error == NothingFound.__name__:
+        return None
+    return _begun(store, kept.plan, kept.units, status.attempt)
 
 
-def _made(meter: Meter, job: str, ordered_at: dt.datetime, settings: Settings) -> Plan:
+def _made(meter: Meter, status: Status, settings: Settings) -> Plan:
     """A new plan, from the request; that of another call of this attempt, where it was quicker."""
-    store = meter.store
+    store, job = meter.store, status.job
     request = Request.model_validate_json(store.read(f"jobs/{job}/request.json"))
-    ordered = process(request.process)
-    inputs = validated(ordered, request.inputs)
-    product = UploadedProduct.of(store, request.origin)
-    planned = make_plan(ordered, inputs, job=job, settings=settings, now=ordered_at, product=product)
+    planned = make_plan(
+        process(request.process),
+        validated(process(request.process), request.inputs),
+        job=job,
+        settings=settings,
+        now=dt.datetime.fromisoformat(status.created),
+        product=UploadedProduct.of(store, request.origin),
+    )
     meter.source.add(planned.traffic)
     quicker = kept_plan(store, job)
-    if quicker is not None:
+    if quicker is not None and quicker.plan.generation == status.attempt:
         return quicker.plan
-    start(store, planned.plan, planned.units)
-    return planned.plan
+    return _begun(store, planned.plan, planned.units, status.attempt)
+
+
+def _begun(store: "Store", plan: Plan, units: Mapping[str, list[Unit]], attempt: int) -> Plan:
+    """Begin a new generation of work on a plan."""
+    plan = plan.model_copy(update={"generation": attempt})
+    start(store, plan, units)
+    return plan
 
 
 handler = handled(plan)

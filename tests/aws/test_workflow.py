@@ -93,7 +93,7 @@ def test_a_failure_is_told_and_its_job_goes_on_where_it_was(
     assert "EARTH_DATA_HUB_KEY" in failed.message
     sources.forget()
     before = units(bundle, "fetch-cdse")
-    done = {key for key in bundle.store.keys(f"scratch/{failed.job}/parts/fetch/")}
+    done = set(bundle.store.keys(f"scratch/{failed.job}/1/parts/fetch/"))
     again = bundle.run(inputs, "resumed")
     assert (again.state, again.attempt) == ("successful", 2)
     assert bundle.products(again.job) == undisturbed
@@ -110,7 +110,7 @@ def test_a_chunk_that_was_lost_is_noticed_and_made_anew_by_the_next_attempt(
 
     def faults(function: str, event: Mapping[str, Any], _before: int) -> Any:
         if function == "point-cloud" and not lost:
-            prefix = f"scratch/{event['job']}/cube.zarr/elevation/c/"
+            prefix = f"scratch/{event['job']}/1/cube.zarr/elevation/c/"
             lost.append(next(iter(bundle.store.keys(prefix))))
             bundle.store.delete(lost[0])
 

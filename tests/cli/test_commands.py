@@ -215,7 +215,7 @@ class TestJobs:
         machine.run("run", *machine.order(place, "--keep-cube"))
         (scratch,) = (machine.home / "scratch").iterdir()
         rest = scratch.rename(scratch.with_name(f".deleted-0123abcd-{scratch.name}"))
-        shutil.rmtree(next(rest.glob("cube.zarr/*/")))
+        shutil.rmtree(next(rest.glob("1/cube.zarr/*/")))
         (machine.out / "preview.png").unlink()
         assert machine.run("run", *machine.order(place, "--keep-cube")).code == 0
         assert re.fullmatch(rf"{scratch.name}  \d+\.\d MB freed\n", machine.run("clean").out)

@@ -165,7 +165,7 @@ class TestGoingOn:
     def test_a_part_that_is_not_readable_is_made_again(self, bench: Bench, left: str) -> None:
         """After a power cut a new name may be there without what was in the file."""
         before, _ = bench.run()
-        bench.store.path("scratch/job/parts/first/u3.json").write_text(left)
+        bench.store.path("scratch/job/1/parts/first/u3.json").write_text(left)
         again, _ = bench.run(attempt=2)
         assert again == before
         assert bench.calls() == [1, 1, 1, 2, 1, 1]
@@ -175,7 +175,7 @@ class TestGoingOn:
         bench.script("u0", "nothing")
         with pytest.raises(NothingFound):
             bench.run()
-        assert not bench.store.exists("scratch/job/state/first.json")
+        assert not bench.store.exists("scratch/job/1/state/first.json")
 
     def test_an_interrupt_ends_the_workers_and_keeps_the_parts(self, bench: Bench) -> None:
         bench.script("u1", "hang")

@@ -139,8 +139,34 @@ class TestAgain:
         again = service.order("point-cloud", INPUTS, owner=ANNA, key="k")
         assert (again.attempt, again.state, again.message) == (2, "accepted", "")
         assert executions.started[-1] == f"{job}-2"
+        assert (again.afresh, again.error) == (1, "SourceUnavailable")
         assert life.begin(store, job, 2).error == "SourceUnavailable"
-        assert life.read_status(store, job).error == ""
+        assert life.end(store, job, 2, state="successful", message="1 point").error == ""
+
+    @pytest.mark.parametrize("error", ["LostWork", "NothingFound"])
+    def test_what_cannot_be_gone_on_from_is_begun_afresh_by_every_later_attempt(
+        self, service: BucketService, store: BucketStore, error: str
+    ) -> None:
+        job = service.order("point-cloud", INPUTS, owner=ANNA, key="k").job
+        life.end(store, job, 1, state="failed", message="x", error=error)
+        assert service.order("point-cloud", INPUTS, owner=ANNA, key="k").afresh == 2
+        life.begin(store, job, 2)
+        life.end(store, job, 2, state="failed", message="x", error="SourceUnavailable")
+        assert service.order("point-cloud", INPUTS, owner=ANNA, key="k").afresh == 2
+
+    def test_a_job_whose_execution_has_died_goes_on_when_it_is_ordered_again(
+        self, service: BucketService, store: BucketStore, executions: Scripted
+    ) -> None:
+        job = service.order("point-cloud", INPUTS, owner=ANNA, key="k").job
+        life.begin(store, job, 1)
+        executions.states[f"{job}-1"] = "TIMED_OUT"
+        assert service.order("point-cloud", INPUTS, owner=ANNA, key="k").attempt == 2
+        assert executions.started[-1] == f"{job}-2"
+
+    def test_a_job_that_somebody_removed_is_not_listed(self, service: BucketService, store: BucketStore) -> None:
+        jobs = [service.order("point-cloud", INPUTS, owner=ANNA, key=key).job for key in "kl"]
+        store.delete(f"jobs/{jobs[0]}/")
+        assert [status.job for status in service.jobs(owner=ANNA)] == jobs[1:]
 
     def test_many_at_once_take_one_attempt(self, service: BucketService, store: BucketStore) -> None:
         job = service.order("point-cloud", INPUTS, owner=ANNA, key="k").job
@@ -196,7 +222,7 @@ class TestLife:
         assert life.end(store, job, 1, state="failed", message="late", error="TooLarge").state == "accepted"
         with pytest.raises(JobBusy, match="attempt 2 is accepted"):
             life.begin(store, job, 1)
-        assert life.begin(store, job, 2).state == "accepted"
+        assert life.begin(store, job, 2).state == "running"
 
     def test_beginning_twice_is_beginning_once(self, store: BucketStore, job: str) -> None:
         life.begin(store, job, 1)

@@ -8,9 +8,10 @@ import pytest
 from eo.errors import CorruptData
 from eo.folder_store import FolderStore
 from eo.grid import RasterGrid, Window
-from eo.job import ElevationSource, Part, Unit
+from eo.job import ElevationSource, Part, Plan, Unit
 from eo.records import part_key, read_part, read_plan, read_units, write_units
 
+PLAN = Plan.model_construct(job="j", generation=2)
 UNITS = [Unit(id="r00000c00000", window=Window(-5, 7, 3, 4)), Unit(id="b", window=Window(0, 0, 1, 1), array="dem/0")]
 PART = Part(
     unit="a",
@@ -30,8 +31,8 @@ def store(tmp_path: Path) -> FolderStore:
 def test_units_and_parts_are_read_as_written(store: FolderStore) -> None:
     write_units(store, "j", "fetch", UNITS)
     assert read_units(store, "j", "fetch") == UNITS
-    store.write(part_key("j", "fetch", "a"), [PART.model_dump_json().encode()])
-    assert read_part(store, "j", "fetch", "a") == PART
+    store.write(part_key(PLAN, "fetch", "a"), [PART.model_dump_json().encode()])
+    assert read_part(store, PLAN, "fetch", "a") == PART
 
 
 def test_sources_keep_their_grid_to_the_last_bit() -> None:
@@ -45,7 +46,7 @@ def test_sources_keep_their_grid_to_the_last_bit() -> None:
 
 READERS: list[Callable[[FolderStore], object]] = [
     lambda store: read_units(store, "j", "fetch"),
-    lambda store: read_part(store, "j", "fetch", "a"),
+    lambda store: read_part(store, PLAN, "fetch", "a"),
     lambda store: read_plan(store, "j"),
 ]
 
@@ -56,7 +57,7 @@ def test_what_is_gone_or_damaged_is_named(
     store: FolderStore, read: Callable[[FolderStore], object], damage: bytes | None
 ) -> None:
     if damage is not None:
-        for key in ("jobs/j/units/fetch.json", part_key("j", "fetch", "a"), "jobs/j/plan.json"):
+        for key in ("jobs/j/units/fetch.json", part_key(PLAN, "fetch", "a"), "jobs/j/plan.json"):
             store.write(key, [damage])
     with pytest.raises(CorruptData, match="gone or not readable"):
         read(store)

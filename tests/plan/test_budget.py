@@ -76,7 +76,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
         size = sum(path.stat().st_size for path in scratch.rglob("*") if path.is_file())
         job = next(scratch.iterdir()).name
         plan = read_plan(FolderStore(machine.folder / "home"), job)
-        cube = scratch / job / "cube.zarr"
+        cube = scratch / job / "1" / "cube.zarr"
         stored = {
             array.name: sum(path.stat().st_size for path in (cube / array.name / "c").rglob("*") if path.is_file())
             for array in plan.arrays

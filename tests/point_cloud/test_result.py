@@ -85,11 +85,11 @@ def merged(
         pixels = unit.window.pixels
         aligned = {"inside": pixels, "empty": 0, "masked": 0, "void": 0, "valid": pixels} | (counts or {})
         store.write(
-            part_key(made.job, "align", unit.id), [Part(unit=unit.id, counts=aligned).model_dump_json().encode()]
+            part_key(made, "align", unit.id), [Part(unit=unit.id, counts=aligned).model_dump_json().encode()]
         )
         body = points(unit.window).tobytes()
         thumbnail = np.full(unit.window.shape, 100, PIXEL)
-        keys = {role: f"scratch/job/parts/drape/{unit.id}.{role}" for role in ("body", "thumbnail")}
+        keys = {role: f"{made.work}/parts/drape/{unit.id}.{role}" for role in ("body", "thumbnail")}
         written = {"body": body, "thumbnail": thumbnail.tobytes()}
         for role, data in written.items():
             store.write(keys[role], [data])

@@ -92,7 +92,7 @@ def test_jobs_share_a_warm_container_without_a_trace(driven: Driven) -> None:
     assert len(driven.runtimes) == 1
     (part,) = (
         json.loads(driven.account.get(key))
-        for key in driven.account.keys(f"scratch/{OTHER}/parts/drape/")
+        for key in driven.account.keys(f"scratch/{OTHER}/1/parts/drape/")
         if key.endswith(".json")
     )
     assert inputs("api_execution_jwt")["sampled_fraction"] == 1
@@ -123,16 +123,16 @@ def test_uploads_order_jobs(driven: Driven, name: str, jobs: int) -> None:
 
 
 def test_calling_twice_changes_nothing(driven: Driven, here: Account) -> None:
-    before = {key: here.get(key) for key in here.keys(f"scratch/{JOB}/parts/")} | driven.products()
+    before = {key: here.get(key) for key in here.keys(f"scratch/{JOB}/1/parts/")} | driven.products()
     for stage, name in EVENT_OF.items():
         for unit in here.units(JOB, stage):
-            here.delete(f"scratch/{JOB}/parts/{stage}/{unit['id']}.json")
+            here.delete(f"scratch/{JOB}/1/parts/{stage}/{unit['id']}.json")
             asked = {"job": JOB, "attempt": 1, "stage": stage, "unit": unit}
             assert here.call(COMMANDS[name], asked).payload == {"unit": unit["id"]}
             here.call(COMMANDS[name], asked)
     merge = {"task": "merge", "job": JOB, "attempt": 1}
     assert here.call("MergeFunction", merge).payload == {"job": JOB, "state": "successful"}
-    after = {key: here.get(key) for key in here.keys(f"scratch/{JOB}/parts/")} | driven.products()
+    after = {key: here.get(key) for key in here.keys(f"scratch/{JOB}/1/parts/")} | driven.products()
     assert after == before
 
 

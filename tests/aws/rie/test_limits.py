@@ -69,8 +69,8 @@ def keys_refused(here: Account) -> tuple[str, dict[str, Any]]:
 
 def lost_chunk(here: Account) -> tuple[str, dict[str, Any]]:
     unit = _shard(here)
-    here.delete(f"scratch/{JOB}/parts/drape/{unit['id']}.json")
-    here.delete(next(key for key in here.keys(f"scratch/{JOB}/cube.zarr/elevation/c/")))
+    here.delete(f"scratch/{JOB}/1/parts/drape/{unit['id']}.json")
+    here.delete(next(key for key in here.keys(f"scratch/{JOB}/1/cube.zarr/elevation/c/")))
     return "PointCloudFunction", {"job": JOB, "attempt": 1, "stage": "drape", "unit": unit}
 
 
@@ -148,7 +148,7 @@ def test_a_unit_that_is_killed_while_it_writes_is_done_again_to_the_same_bytes(h
     unit = _shard(here)
     asked = {"job": JOB, "attempt": 1, "stage": "drape", "unit": unit}
     here.call("PointCloudFunction", asked)
-    keys = here.keys(f"scratch/{JOB}/parts/drape/{unit['id']}.")
+    keys = here.keys(f"scratch/{JOB}/1/parts/drape/{unit['id']}.")
     before = {key: here.get(key) for key in keys}
     assert len(before) == 3
     for key in keys:
