@@ -65,6 +65,18 @@ class Upload:
 Part = Copy | Upload
 
 
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What joining takes of the store, as Amazon S3 counts it."""
+
+    reads: int
+    writes: int
+    passing: int
+    """Bytes of bodies that pass through the process."""
+    sent: int
+    """Bytes that it writes, the head among them."""
+
+
 def assemble(head: int, bodies: Sequence[int], limits: Limits = S3) -> list[Part]:
     """The parts of a head and bodies of these sizes, in order; empty ones are left out.
 
@@ -84,6 +96,25 @@ def assemble(head: int, bodies: Sequence[int], limits: Limits = S3) -> list[Part
         work.take(number, bodies[number], last=number == filled[-1])
     work.flush()
     return work.parts
+
+
+def single(parts: Sequence[Part]) -> bool:
+    """Whether parts are few and small enough to be written in one request."""
+    return not parts or (len(parts) == 1 and isinstance(parts[0], Upload))
+
+
+def requests(head: int, bodies: Sequence[int], limits: Limits = S3) -> Requests:
+    """What joining a head and bodies of these sizes takes, where every request succeeds at once.
+
+    Each body is looked at first. Uploads that are open are listed, then one is begun, filled and completed.
+    """
+    parts = assemble(head, bodies, limits)
+    pieces = [piece for part in parts if isinstance(part, Upload) for piece in part.ranges]
+    passing = [piece.size for piece in pieces if piece.source is not None]
+    runs = -(-len(parts) // limits.parts)
+    around = 3 * (runs + 1) + runs if runs > 1 else 3  # of each run, and of the upload that joins their objects
+    writes = 1 if single(parts) else len(parts) + around
+    return Requests(len(bodies) + len(passing), writes, sum(passing), sum(piece.size for piece in pieces))
 
 
 class _Assembly:

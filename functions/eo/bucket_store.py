@@ -150,11 +150,11 @@ class BucketStore:
         """Write an object on a condition.
 
         The first attempt may succeed and its answer be lost: the next one then fails on what it has written itself. So
-        every write carries a mark of its own.
+        every write carries a mark of its own. S3 answers 409 while another write is under way, maybe our own before.
         """
         mark = secrets.token_hex(8)
         put: Any = client().put_object
-        for _ in range(CONFLICTS):
+        for tried in range(CONFLICTS):
             with told(self._target(key)):
                 try:
                     put(Bucket=self.bucket, Key=key, Body=data, Metadata={"mark": mark}, **_checked(data), **condition)
@@ -162,8 +162,8 @@ class BucketStore:
                     status, code = code_of(error)
                     if status not in LOST or code == "NoSuchBucket":
                         raise
-                    if status != CONFLICT or "IfMatch" in condition:
-                        return repeated(error) and self._has_mark(key, mark)
+                    if status != CONFLICT:
+                        return (tried > 0 or repeated(error)) and self._has_mark(key, mark)
                 else:
                     return True
             time.sleep(CONFLICT_SECONDS)

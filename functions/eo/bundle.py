@@ -36,6 +36,8 @@ class Bundle(BaseModel):
     """What the names of all functions begin with; only the plan has it."""
     fetch_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 32
     """Units that fetch from sources without a quota of their own at the same time."""
+    cdse_connections: Annotated[int, Field(ge=1, le=100)] = CDSE_CONNECTIONS
+    """Units that fetch from the Copernicus Data Space at the same time."""
     compute_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Units on the target grid at the same time."""
 
@@ -72,7 +74,7 @@ class Bundle(BaseModel):
         """Units of a stage that are done at the same time."""
         if stage.over == "shards":
             return self.compute_concurrency
-        return CDSE_CONNECTIONS if plan.inputs.get("source") == "cdse" else self.fetch_concurrency
+        return self.cdse_connections if plan.inputs.get("source") == "cdse" else self.fetch_concurrency
 
 
 def settings() -> Settings:

@@ -1,12 +1,13 @@
 """What work costs on AWS, in dollars, in energy and in greenhouse gas: estimates, with their factors.
 
-Money: list prices of us-east-1 without any free tier (November 2026; other regions differ by up to a third).
+Money: list prices of us-east-1 without any free tier (November 2026; other regions take up to half as much again).
 AWS Lambda on x86-64 https://aws.amazon.com/lambda/pricing/, Amazon S3 Standard https://aws.amazon.com/s3/pricing/,
 AWS Step Functions Standard https://aws.amazon.com/step-functions/pricing/.
 
 Energy and CO2e: the method and the factors of Cloud Carbon Footprint for AWS,
 https://www.cloudcarbonfootprint.org/docs/methodology (`AwsFootprintEstimationConstants.ts`, appendices I and V).
-Left out, because they are small beside it: storage of the scratch space for its hours, the making of the servers.
+The making of the servers is in it (CCF's `coefficients-aws-embodied.csv`); where the grid is clean it is most of all.
+Left out, because it is small beside the rest: storage of the scratch space for its hours.
 """
 
 import os
@@ -34,6 +35,8 @@ KWH_PER_GB_HOUR = 0.000392
 """Of memory."""
 KWH_PER_GB = 0.001
 """Of a network between places: what comes from sources."""
+EMBODIED_GRAMS_PER_VCPU_HOUR = 0.44
+"""Of making the server: c5 1,344 kg and m5 1,611 kg CO2e of 96 vCPUs that serve for four years (35,040 h), their mean."""
 PUE = 1.135
 """Power usage effectiveness: all energy of a data centre over that of its computers."""
 GRAMS_PER_KWH = {
@@ -67,8 +70,13 @@ UNKNOWN_GRID = sum(GRAMS_PER_KWH.values()) / len(GRAMS_PER_KWH)
 
 
 def region() -> str:
-    """The AWS region in which this process runs, empty where it does not run on AWS."""
-    return os.environ.get("AWS_REGION", "")
+    """The AWS region in which this process runs, empty where it does not run on AWS: laptops may set AWS_REGION too."""
+    return os.environ.get("AWS_REGION", "") if on_lambda() else ""
+
+
+def on_lambda() -> bool:
+    """Whether this process is a call of a Lambda function."""
+    return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
 
 def factors(where: str) -> dict[str, float]:
@@ -85,6 +93,7 @@ def factors(where: str) -> dict[str, float]:
         "kwh_per_gb_hour_of_memory": KWH_PER_GB_HOUR,
         "kwh_per_gb_from_sources": KWH_PER_GB,
         "pue": PUE,
+        "g_co2e_per_vcpu_hour_embodied": EMBODIED_GRAMS_PER_VCPU_HOUR,
         "g_co2e_per_kwh": GRAMS_PER_KWH.get(where, round(UNKNOWN_GRID, 1)),
     }
 
@@ -102,11 +111,16 @@ def usd(*, gb_seconds: float, calls: int, reads: int, writes: int, transitions: 
 
 def kwh(*, gb_seconds: float, cpu_seconds: float, source_bytes: int) -> float:
     """Energy of processors, memory and network: idle watts of the vCPUs held, the rest for the time they were busy."""
-    vcpu_hours = gb_seconds * 1024 / MB_PER_VCPU / 3600
-    processors = (IDLE_WATTS * vcpu_hours + (BUSY_WATTS - IDLE_WATTS) * cpu_seconds / 3600) / 1000
+    processors = (IDLE_WATTS * vcpu_hours(gb_seconds) + (BUSY_WATTS - IDLE_WATTS) * cpu_seconds / 3600) / 1000
     return PUE * (processors + gb_seconds / 3600 * KWH_PER_GB_HOUR + source_bytes / 1e9 * KWH_PER_GB)
 
 
-def grams(energy_kwh: float, where: str) -> float:
-    """CO2e of energy taken from a region's grid."""
-    return energy_kwh * GRAMS_PER_KWH.get(where, UNKNOWN_GRID)
+def grams(energy_kwh: float, *, gb_seconds: float, where: str) -> float:
+    """CO2e of energy taken from a region's grid, and of the servers' making for the time that they were held."""
+    made = EMBODIED_GRAMS_PER_VCPU_HOUR * vcpu_hours(gb_seconds)
+    return energy_kwh * GRAMS_PER_KWH.get(where, UNKNOWN_GRID) + made
+
+
+def vcpu_hours(gb_seconds: float) -> float:
+    """Hours of one vCPU that come with memory held for so long."""
+    return gb_seconds * 1024 / MB_PER_VCPU / 3600

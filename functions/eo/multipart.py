@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from eo.assembly import Copy, Part, Upload, assemble, groups
+from eo.assembly import Copy, Part, Upload, assemble, groups, single
 from eo.errors import AFRESH, EoShardsError, LostWork, SourceUnavailable
 from eo.s3_client import client, code_of, fetched, is_absent, told
 
@@ -54,14 +54,14 @@ def concatenate(bucket: str, key: str, head: bytes, bodies: "Sequence[Body]") ->
     """
     parts = assemble(len(head), [body.size for body in bodies])
     join = _Join(bucket, head, _verified(bucket, bodies))
-    if not any(isinstance(part, Copy) for part in parts) and len(parts) < 2:
+    if single(parts):
         join.put(key, parts)
         return
     runs = list(groups(parts))
     if len(runs) == 1:
         join.upload(key, parts)
         return
-    steps = [f"{_scratch(key)}/{number}" for number in range(len(runs))]
+    steps = [f"{_scratch(key)}/{secrets.token_hex(4)}/{number}" for number in range(len(runs))]  # ours alone
     try:
         made = [join.upload(step, run) for step, run in zip(steps, runs, strict=True)]
         _Join(bucket, b"", made).upload(key, assemble(0, [source.size for source in made]))

@@ -89,6 +89,8 @@ class Settings(BaseModel):
     earth_data_hub_key: Secret | None = None
     """Personal token of the Earth Data Hub."""
 
+    cdse_connections: Annotated[int, Field(alias="EO_SHARDS_CDSE_CONNECTIONS", ge=1, le=100)] = CDSE_CONNECTIONS
+    """Connections to the Copernicus Data Space at a time, over all jobs; fewer where others use the account too."""
     bucket: Annotated[str | None, Field(alias="EO_SHARDS_BUCKET", pattern=BUCKET)] = None
     """The data bucket of the bundle; connections are leased there, over all functions. Unset on a machine of its own."""
     lease_seconds: Annotated[float, Field(alias="EO_SHARDS_LEASE_SECONDS", ge=1, le=3600, allow_inf_nan=False)] = 960
@@ -103,6 +105,8 @@ class Settings(BaseModel):
 
     The hard limit that stops a runaway (RLIMIT_DATA, see eo.engine) is twice as much.
     """
+    function_memory: Annotated[int | None, Field(alias="EO_SHARDS_FUNCTION_MEMORY", ge=128, le=10_240)] = None
+    """Memory in MB (2^20 bytes) that is configured for the functions that do units, which is what AWS Lambda bills."""
     chunk: Annotated[int, Field(alias="EO_SHARDS_CHUNK", ge=16, le=8192)] = 1024
     """Edge of the cube's chunks in pixels."""
     retry_attempts: Annotated[int, Field(alias="EO_SHARDS_RETRY_ATTEMPTS", ge=1, le=20)] = 6

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from eo.assembly import requests
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from zarr.abc.store import Store as ZarrStore
@@ -154,9 +156,11 @@ class CountedStore:
     def concatenate(self, key: str, head: bytes, bodies: "Sequence[Body]") -> None:
         """Write head, then the bodies in order: the store copies them, so that no byte of theirs passes here."""
         self.inner.concatenate(key, head, bodies)
-        # An upload is begun and completed; each part is one request.
-        self.traffic.writes += 2 + len(bodies)
-        self.traffic.bytes_written += len(head)
+        took = requests(len(head), [body.size for body in bodies])
+        self.traffic.reads += took.reads
+        self.traffic.writes += took.writes
+        self.traffic.bytes_read += took.passing
+        self.traffic.bytes_written += took.sent
 
     def zarr(self, prefix: str) -> "ZarrStore":
         """The objects below a prefix as a Zarr store."""

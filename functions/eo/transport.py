@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar, cast
 from eo.errors import AccessDenied, CorruptData, EoShardsError, InvalidInput, NothingFound
 from eo.range_file import Blocks, RangeFile
 from eo.retry import Policy, shown
-from eo.settings import CDSE_CONNECTIONS, EARTH_DATA_HUB_USER, Settings
+from eo.settings import EARTH_DATA_HUB_USER, Settings
 from eo.slots import connection_slots, slot_name
 from eo.traffic import Traffic
 from eo.wire import S3, Head, Http, Transport
@@ -224,11 +224,11 @@ def cdse_keys(settings: Settings) -> "tuple[SecretStr, SecretStr]":
 def _connection(name: str, settings: Settings, slots: Path | None) -> AbstractContextManager[int]:
     """One of the account's connections: of the bundle, where this is part of one, else of this machine."""
     if settings.bucket is None:
-        return connection_slots(name, CDSE_CONNECTIONS, slots)
+        return connection_slots(name, settings.cdse_connections, slots)
     from eo.bucket_store import BucketStore  # noqa: PLC0415 - brings botocore, as does all below
     from eo.leases import leased  # noqa: PLC0415
 
-    return leased(BucketStore(settings.bucket), name, CDSE_CONNECTIONS, seconds=settings.lease_seconds)
+    return leased(BucketStore(settings.bucket), name, settings.cdse_connections, seconds=settings.lease_seconds)
 
 
 @contextmanager
@@ -242,7 +242,7 @@ def connect(
     """Connect to a source for the length of a `with` block, by one connection.
 
     For cdse it waits for one of the account's connections, of which all functions of the bundle, or all processes of
-    this machine, together hold no more than 4; the connection is closed before it is given back. `slots` is the folder
+    this machine, together hold no more than `cdse_connections`; the connection is closed before it is given back. `slots` is the folder
     of the machine's locks. Raises AccessDenied where the credentials that the source needs are not set, and RateLimited
     where other functions hold all connections.
     """

@@ -101,7 +101,7 @@ class UsageTotal(BaseModel):
                 "transitions": transitions,
                 "cost_usd": round(cost, 7),
                 "energy_kwh": round(energy, 9),
-                "co2e_g": round(estimate.grams(energy, where), 6),
+                "co2e_g": round(estimate.grams(energy, gb_seconds=bare.gb_seconds, where=where), 6),
                 "region": where if where in estimate.GRAMS_PER_KWH else "",
                 "factors": estimate.factors(where),
             }

@@ -13,8 +13,9 @@ from registry import process
 def fan_in(plan: Plan, parts: Sequence[Part], *, store: Store, meter: Meter | None = None) -> Result:
     """Count the parts against the plan, then let the process make its result, with what the job took.
 
-    `meter` is that of this call, whose own record is not written yet. Raises CorruptData where anything is missing or not what its unit wrote (`ResultIO` compares every object as it takes
-    it): neither is ever published. `result.json` is written last: where it is, all it names is.
+    `meter` is that of this call, whose own record is not written yet. Raises CorruptData where anything is missing or
+    not what its unit wrote (`ResultIO` compares every object as it takes it): neither is ever published. `result.json`
+    is written last: where it is, all it names is.
     """
     expected = plan.predicted.units[plan.stages[-1].name]
     if len(parts) != expected or len({part.unit for part in parts}) != expected:

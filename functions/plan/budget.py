@@ -10,8 +10,12 @@ from eo.grid import Window
 from eo.job import ArraySpec, Prediction, Stage, Unit
 from plan.forecast import Work, forecast
 
-MAX_PARTS = 10_000
-"""Parts of an S3 multipart upload, which the fan-in is (Amazon S3 quotas)."""
+MAX_PARTS = 20_000
+"""Parts that the merge joins: by one S3 multipart upload up to 10,000, by two levels of them beyond. One call reads, looks
+at and copies each, with 16 requests at a time, and has 15 minutes for it (20,000 x 3 requests of 0.1 s: 6 minutes)."""
+MAX_UNITS = 80_000
+"""Units of one map: the answers of all its children, 3 bytes each, have to fit into 256 KiB
+(https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html)."""
 MIN_BODY = 8 << 20
 """Bytes a body should reach: S3 copies parts of 5 MiB or more server-side, and expects that of all but the last."""
 WORKER_BASE = 230_000_000
@@ -137,6 +141,12 @@ def check(predicted: Prediction, *, memory: int, max_points: int | None) -> None
             f"the job makes up to {predicted.points:,} points, max_points is {max_points:,}: "
             "lower sampled_fraction, choose a coarser resolution or a smaller bbox, or raise max_points"
         )
+    for stage, units in predicted.units.items():
+        if units > MAX_UNITS:
+            raise TooLarge(
+                f"stage {stage} of the job has {units:,} units, a map does at most {MAX_UNITS:,}: order a smaller bbox, or "
+                "allow larger chunks with EO_SHARDS_CHUNK"
+            )
     if predicted.parts > MAX_PARTS:
         raise TooLarge(
             f"the job has {predicted.parts:,} shards, the fan-in joins at most {MAX_PARTS:,}: choose a coarser resolution, "

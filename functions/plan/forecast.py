@@ -1,10 +1,10 @@
 """What the calls of a job will take, in the figures in which they will say what they took (`eo.usage`)."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from eo import estimate
 from eo.estimate import MB_PER_VCPU
 from eo.grid import Window
 from eo.job import ArraySpec, Stage, Unit
@@ -74,7 +74,7 @@ def forecast(work: Work, *, memory_mb: int) -> UsageTotal:
 
 def cores(memory_mb: int) -> float:
     """The part of a core that a call has: of a Lambda function with its memory, of a worker of this machine a whole one."""
-    return min(1.0, memory_mb / MB_PER_VCPU) if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else 1.0
+    return min(1.0, memory_mb / MB_PER_VCPU) if estimate.on_lambda() else 1.0
 
 
 def _requests(work: Work, unit_calls: int, calls: int) -> tuple[int, int]:

@@ -154,7 +154,7 @@ def _planned(
         bytes_in=images.bytes_in + heights.bytes_in,
         block_memory=max(images.memory, heights.memory),
         variables=len(targets),
-        memory_mb=settings.worker_memory,
+        memory_mb=settings.function_memory or settings.worker_memory,
     )
     budget.check(predicted, memory=memory, max_points=getattr(inputs, "max_points", None))
     plan = Plan(

@@ -229,20 +229,35 @@ class TestConditions:
             assert peer.times == 0
             tag = store.read_tagged("a")[1]
             peer.times = 1
-            assert not store.replace("a", b"2", tag)
+            assert store.replace("a", b"2", tag)
+            assert not store.replace("a", b"3", tag)
             peer.times = 99
             with pytest.raises(SourceUnavailable, match="s3://eo-shards-data/b is being written"):
                 store.create("b", b"1")
 
 
-class _Conflicting(S3Peer):
-    """Answers 409, as S3 does where two writes of a key meet."""
+    def test_what_a_write_has_done_is_its_own_also_after_a_conflict_with_itself(self) -> None:
+        with _Conflicting(1, lost=True) as peer, bucket_of(peer) as store:
+            assert store.create("a", b"1")
+            tag = store.read_tagged("a")[1]
+            peer.times, peer.lost = 1, True
+            assert store.replace("a", b"2", tag)
+            assert store.read("a") == b"2"
 
-    def __init__(self, times: int) -> None:
+
+class _Conflicting(S3Peer):
+    """Answers 409, as S3 does where two writes of a key meet; `lost`: after a write whose answer is lost."""
+
+    def __init__(self, times: int, *, lost: bool = False) -> None:
         super().__init__()
         self.times = times
+        self.lost = lost
 
     def respond(self, request: Request) -> Response:
+        if request.method == "PUT" and self.lost and request.path.count("/") > 1:
+            self.lost = False
+            super().respond(request)
+            return Response(500, {}, b"")
         if request.method == "PUT" and self.times and request.path.count("/") > 1:
             self.times -= 1
             fault = b"<Error><Code>ConditionalRequestConflict</Code><Message>again</Message></Error>"

@@ -74,9 +74,7 @@ class TestOrder:
 
     def test_many_at_once_make_one_job(self, service: BucketService, executions: Scripted) -> None:
         with ThreadPoolExecutor(8) as pool:
-            jobs = list(
-                pool.map(lambda _: service.order("point-cloud", INPUTS, owner=ANNA, key="k").job, range(16))
-            )
+            jobs = list(pool.map(lambda _: service.order("point-cloud", INPUTS, owner=ANNA, key="k").job, range(16)))
         assert len(set(jobs)) == 1
         assert set(executions.started) == {f"{jobs[0]}-1"}
         assert len(service.jobs(owner=ANNA)) == 1
@@ -267,9 +265,7 @@ class TestOwners:
                 ask("0" * 16, owner=BERT)
             assert str(theirs.value).replace(job, "") == str(nobodys.value).replace("0" * 16, "")
 
-    def test_newest_jobs_come_first(
-        self, service: BucketService, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_newest_jobs_come_first(self, service: BucketService, monkeypatch: pytest.MonkeyPatch) -> None:
         made = []
         for minute in range(3):
             monkeypatch.setattr(life, "now", lambda minute=minute: f"2026-11-21T10:0{minute}:00Z")

@@ -17,7 +17,7 @@ from moto.s3 import models
 
 from buckets import BUCKET, body, bucket_of, uploads
 from eo import assembly, multipart
-from eo.assembly import Limits, assemble
+from eo.assembly import Limits, assemble, requests
 from eo.bucket_store import BucketStore
 from eo.errors import AccessDenied, EoShardsError, LostWork, SourceUnavailable, TooLarge
 from eo.store import Body
@@ -78,6 +78,14 @@ def through(peer: S3Peer) -> int:
     return sum(call.sent for call in peer.calls if call.method == "GET" and "/scratch/" in call.path)
 
 
+def counted(peer: S3Peer) -> tuple[int, int]:
+    """(reads, writes) as Amazon S3 counts them: lists are writes."""
+    reads = [
+        call for call in peer.calls if call.method == "HEAD" or (call.method == "GET" and "/scratch/" in call.path)
+    ]
+    return len(reads), len(peer.calls) - len(reads)
+
+
 @pytest.mark.parametrize("head", [HEAD, b""])
 @pytest.mark.parametrize(
     ("sizes", "fetched"),
@@ -100,7 +108,9 @@ def test_the_object_is_head_and_bodies(
     bodies, joined = bodies_of(store, data, sizes)
     s3_peer.forget()
     store.concatenate(RESULT, head, bodies)
-    passed = through(s3_peer)
+    passed, asked = through(s3_peer), counted(s3_peer)
+    took = requests(len(head), [body.size for body in bodies], Limits(smallest=5 * KIB))
+    assert (asked, took.passing) == ((took.reads, took.writes), passed)
     assert store.read(RESULT) == head + joined
     assert uploads() == []
     assert passed <= fetched * KIB + 1

@@ -227,11 +227,15 @@ def test_shards_grow_until_bodies_are_worth_a_copy_and_end_with_memory() -> None
     ("changed", "told"),
     [
         ({"points": 1001}, r"up to 1,001 points, max_points is 1,000: lower sampled_fraction"),
-        ({"parts": 10_001}, r"10,001 shards, the fan-in joins at most 10,000: choose a coarser resolution"),
+        ({"parts": 20_001}, r"20,001 shards, the fan-in joins at most 20,000: choose a coarser resolution"),
+        (
+            {"units": {"fetch": 80_001}},
+            r"stage fetch of the job has 80,001 units, a map does at most 80,000: order a sm",
+        ),
         ({"unit_memory_bytes": 601_000_000}, r"a unit takes 601 MB, a worker may use 600 MB: raise EO_SHARDS_WORKER_"),
     ],
 )
-def test_too_much_is_refused_with_value_limit_and_remedy(changed: dict[str, int], told: str) -> None:
+def test_too_much_is_refused_with_value_limit_and_remedy(changed: dict[str, Any], told: str) -> None:
     budget.check(PREDICTED, memory=600_000_000, max_points=1000)
     with pytest.raises(TooLarge, match=told):
         budget.check(PREDICTED.model_copy(update=changed), memory=600_000_000, max_points=1000)
