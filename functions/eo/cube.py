@@ -4,6 +4,7 @@ Every chunk has one writer, writes are whole, and a checksum travels in each chu
 not, or is not what was written, is `LostWork`: it must never read as "no data".
 """
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
-from zarr.storage import WrapperStore
+from zarr.storage import MemoryStore, WrapperStore
 
 from eo.errors import AFRESH, LostWork
 from eo.grid import Window
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
 
 CHUNK = re.compile(r"/c/\d+/\d+$")
 """Key of a chunk. Anchored, because names of scenes are part of keys, and a scene may be called c."""
+
+
+ROOT = "zarr.json"
+"""Key of the root's metadata."""
+METADATA_AT_ONCE = 16
+"""Objects of metadata that are written at the same time."""
 
 
 class MissingChunk(Exception):
@@ -75,11 +82,13 @@ class Cube:
         self._arrays: dict[str, zarr.Array[Any]] = {}
 
     def create(self, arrays: "Iterable[ArraySpec]") -> None:
-        """Write the metadata of all arrays. Only the plan calls it; equal plans write equal bytes."""
-        root = zarr.open_group(self._store, mode="a")
+        """Write the metadata of all arrays. Only the plan calls it; equal plans write equal bytes.
+
+        Made in memory and written side by side: zarr would look for each array in all its formats, one after the other.
+        """
+        made: dict[str, Buffer] = {}
+        root = zarr.create_group(MemoryStore(made))
         for spec in arrays:
-            if spec.name in root:
-                continue
             root.create_array(
                 name=spec.name,
                 shape=spec.shape,
@@ -91,10 +100,23 @@ class Cube:
                 config={"write_empty_chunks": True},
             )
 
+        asyncio.run(self._write_all(made))
+
+    async def _write_all(self, objects: "Mapping[str, Buffer]") -> None:
+        """Write objects, that of the root last: where it is, the others are."""
+        at_once = asyncio.Semaphore(METADATA_AT_ONCE)
+
+        async def write(key: str) -> None:
+            async with at_once:
+                await self._store.set(key, objects[key])
+
+        await asyncio.gather(*(write(key) for key in objects if key != ROOT))
+        await write(ROOT)
+
     def _array(self, name: str) -> "zarr.Array[Any]":
         if name not in self._arrays:
             try:
-                array = zarr.open_array(self._store, path=name, mode="r+")
+                array = zarr.open_array(self._store, path=name, mode="r+", zarr_format=3)
             except (FileNotFoundError, ValueError, KeyError):
                 raise LostWork(f"cube array {name} is gone; {AFRESH}") from None
             self._arrays[name] = array.with_config({"write_empty_chunks": True})

@@ -44,8 +44,8 @@ def start(store: Store, plan: Plan, units: Mapping[str, list[Unit]]) -> None:
 
 
 def laid_out(store: Store, plan: Plan) -> bool:
-    """Whether a job's cube has its metadata: arrays are laid out in the plan's order, so that the last one tells."""
-    return store.exists(f"{plan.work}/cube.zarr/{plan.arrays[-1].name}/zarr.json")
+    """Whether a job's cube has its metadata: the root's is written last."""
+    return store.exists(f"{plan.work}/cube.zarr/zarr.json")
 
 
 @lru_cache(maxsize=2)

@@ -45,6 +45,7 @@ class Usage(BaseModel):
     peak_rss_bytes: int
     """Largest resident set of the process so far: calls before this one, which it did too, may have set it."""
     source_requests: int = 0
+    """For files of scenes and elevation; searches of catalogues are not in it."""
     source_bytes: int = 0
     store_reads: int = 0
     store_writes: int = 0

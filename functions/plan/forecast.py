@@ -92,10 +92,10 @@ def _requests(work: Work, unit_calls: int, calls: int) -> tuple[int, int]:
     writes = of_blocks + of_shards * len(own) + 2 * unit_calls + 2 * len(work.shards)
     writes += len(work.stages) + len(work.arrays) + 2 + len(work.shards) + 10
     # Align reads each chunk that was fetched, and at least one of each array for every shard; the stages after it read
-    # every variable. Every call opens the plan and some arrays. The merge reads parts, thumbnails and records.
+    # every variable. A process opens the plan and each array once. The merge reads parts, thumbnails and records.
     per_shard = len(fetched) * len(work.shards)
     reads = max(of_blocks, per_shard) + of_shards * work.variables * max(0, shard_stages - 1)
-    reads += 3 * unit_calls + (shard_stages + 1) * len(work.shards) + calls
+    reads += unit_calls + (shard_stages + 1) * len(work.shards) + calls
     return reads, writes
 
 

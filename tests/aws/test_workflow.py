@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,30 @@ def test_every_unit_is_called_once_and_leaves_a_usage_record(bundle: Cloud, inpu
     )
     called = units(bundle, "fetch-cdse") + units(bundle, "fetch") + units(bundle, "point-cloud")
     assert called == expected
-    recorded = {key.removeprefix(f"scratch/{job}/usage/") for key in bundle.store.keys(f"scratch/{job}/usage/")}
-    assert recorded == {f"{unit}-1.json" for unit in expected} | {"plan/plan-1.json", "merge/merge-1.json"}
+    recorded = [key.removeprefix(f"scratch/{job}/usage/") for key in bundle.store.keys(f"scratch/{job}/usage/")]
+    calls = sorted(name.rpartition("-1-")[0] for name in recorded)
+    assert calls == sorted([*expected, "plan/plan", "merge/merge"])
+
+
+def test_what_a_job_took_is_what_the_store_was_asked_for_and_what_its_plan_predicted(
+    bundle: Cloud, sources: Cdse, inputs: dict[str, Any]
+) -> None:
+    job = bundle.run(inputs, "took").job
+    used = bundle.service.result(job, owner=OWNER).usage
+    assert used is not None
+    # By path: whoever waits for the job reads its request and its status, and the result.
+    waiting = re.compile(r"/(request|status|result)\.json$")
+    asked = [call for call in bundle.s3.calls if job in call.path + call.query and not waiting.search(call.path)]
+    reads = [call for call in asked if call.method in {"GET", "HEAD"} and "list-type" not in call.query]
+    # Not in the records: a look for a part that may be there already, and the reading of the records for their sum.
+    assert used.store_reads <= len(reads) <= used.store_reads + 2 * used.calls
+    assert used.store_writes == pytest.approx(len(asked) - len(reads), abs=4)
+    assert used.source_requests == len(sources.s3.calls) + len(sources.dem.calls)
+    predicted = read_plan(bundle.store, job).predicted.usage
+    assert (predicted.calls, predicted.transitions) == (used.calls, used.transitions)
+    assert predicted.source_requests == used.source_requests
+    for name in ("store_reads", "store_writes", "cost_usd"):
+        assert getattr(predicted, name) == pytest.approx(getattr(used, name), rel=0.2), name
 
 
 def test_units_that_need_the_data_space_go_to_the_function_with_its_quota(
