@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import body, job, peer, table, users
+from bench import body, bundle, cold_import, fan_in, invoke, job, peer, table, users
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,10 @@ GROUPS: dict[str, Callable[[], list[table.Row]]] = {
     "peer": peer.rows,
     "growth": job.growth_rows,
     "plan": users.rows,
+    "bundle": bundle.rows,
+    "fan-in": fan_in.rows,
+    "cold": cold_import.rows,
+    "invoke": invoke.rows,
 }
 RESULTS = Path(__file__).with_name("results.json")
 
