@@ -30,6 +30,14 @@ SIDE = 10_980
 FRACTION = 0.2
 MEMORY = 1769
 """Of a function, in MB: one vCPU."""
+AS_DEPLOYED = {
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY),
+    "EO_SHARDS_FUNCTION_MEMORY": str(MEMORY),
+    "EO_SHARDS_WORKER_MEMORY": "1400",
+    "EO_SHARDS_CHUNK": "1024",
+    "EO_SHARDS_TIMEOUT": "120",
+}
+"""What the template sets, and patience with a server that shares the processors."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,11 @@ def _by_command(known: BenchScene, env: dict[str, str], place: Path) -> Job:
     home = place / "home"
     command = [COMMAND, "run", "point-cloud", *options, "--out", str(place / "out")]
     subprocess.run(
-        command, env=os.environ | env | {"EO_SHARDS_HOME": str(home)}, check=True, capture_output=True, text=True
+        command,
+        env=os.environ | env | AS_DEPLOYED | {"EO_SHARDS_HOME": str(home)},
+        check=True,
+        capture_output=True,
+        text=True,
     )
     (job,) = (home / "jobs").iterdir()
     return _job((job / "result.json").read_bytes(), (job / "plan.json").read_bytes())
@@ -130,14 +142,7 @@ def _text(value: Any) -> str:  # noqa: ANN401 - an input
 def _by_bundle(known: BenchScene, env: dict[str, str]) -> Job:
     from aws.cloud import cloud  # noqa: PLC0415 - bench.data has put the tests' folder on the path
 
-    memory = {
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY),
-        "EO_SHARDS_FUNCTION_MEMORY": str(MEMORY),
-        "EO_SHARDS_WORKER_MEMORY": "1400",
-        "EO_SHARDS_CHUNK": "1024",
-        "EO_SHARDS_TIMEOUT": "120",
-    }
-    with cloud(env | memory, processes=os.cpu_count() or 1) as bundle:
+    with cloud(env | AS_DEPLOYED, processes=os.cpu_count() or 1) as bundle:
         bundle.lambdas.timeout = 900
         status = bundle.wait(bundle.order(_inputs(known)).job, seconds=3600)
         assert status.state == "successful", status.message

@@ -63,7 +63,8 @@ def functions() -> dict[str, Node]:
     for name, found in resources("AWS::Serverless::Function").items():
         own = found["Properties"]
         variables = {**common["Environment"]["Variables"], **own.get("Environment", {}).get("Variables", {})}
-        made[name] = {**common, **own, "Environment": {"Variables": variables}}
+        logged = {**common["LoggingConfig"], **own["LoggingConfig"]}
+        made[name] = {**common, **own, "LoggingConfig": logged, "Environment": {"Variables": variables}}
     return made
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aws.infra.template import Node, as_list, functions, resources, statements, template
+from aws.infra.template import Node, as_list, functions, resources, statements, template, transformed
 
 ANY_RESOURCE = {
     "xray:PutTraceSegments": "X-Ray has no resources to name",
@@ -27,7 +27,6 @@ ANY_RESOURCE = {
 """Actions that may be allowed on "*", with the reason."""
 WILDCARDS = {
     ":secret:${SecretName}-??????": "Secrets Manager ends the ARN with six characters of its own",
-    ":function:${AWS::StackName}-*": "the workflow calls the function that the plan names; all have the stack's name",
     ":execution:${AWS::StackName}-workflow:*": "one execution for each attempt at a job",
     ":execution:${AWS::StackName}-workflow/*": "the children of a distributed map",
     ":${HttpApi}/*": "all routes of this API may call its one function",
@@ -37,14 +36,12 @@ REACH: dict[str, dict[str, set[str]]] = {
     "PlanRole": {
         "s3:GetObject": {"jobs/*", "scratch/*", "incoming/*", "leases/*"},
         "s3:PutObject": {"jobs/*/plan.json", "jobs/*/status.json", "jobs/*/units/*", "scratch/*", "leases/*"},
-        "s3:DeleteObject": {"scratch/*", "leases/*"},
     },
     **{
         role: {
             "s3:GetObject": {"jobs/*", "scratch/*", "incoming/*", "leases/*"},
             "s3:PutObject": {"scratch/*", "leases/*"},
             "s3:AbortMultipartUpload": {"scratch/*"},
-            "s3:DeleteObject": {"leases/*"},
         }
         for role in ("FetchRole", "FetchCdseRole")
     },
@@ -62,12 +59,12 @@ REACH: dict[str, dict[str, set[str]]] = {
     },
     "ApiRole": {
         "s3:GetObject": {"jobs/*", "owners/*"},
-        "s3:PutObject": {"jobs/*/request.json", "jobs/*/status.json", "jobs/*/again/*", "owners/*"},
+        "s3:PutObject": {"jobs/*/request.json", "jobs/*/status.json", "owners/*"},
     },
     "UploadRole": {
         "s3:GetObject": {"jobs/*", "owners/*", "incoming/*"},
         "s3:PutObject": {
-            *("jobs/*/request.json", "jobs/*/status.json", "jobs/*/again/*", "owners/*"),
+            *("jobs/*/request.json", "jobs/*/status.json", "owners/*"),
             *("incoming/*.error.json", "incoming/*.job.json"),
         },
         "s3:DeleteObject": {"incoming/*.error.json", "incoming/*.job.json"},
@@ -157,19 +154,60 @@ def test_only_who_takes_orders_starts_jobs_and_only_the_api_stops_them() -> None
     assert {role for role in REACH if "states:StopExecution" in actions(role)} == {"ApiRole", "WorkflowRole"}
 
 
+def test_who_takes_orders_may_look_what_became_of_earlier_ones() -> None:
+    """An order for a job that is there settles it first, by its execution."""
+    arn = ":execution:${AWS::StackName}-workflow:*"
+    for role in ("ApiRole", "UploadRole"):
+        [watch] = [found for name, found in ALLOWED if name == role and found.get("Sid") == "Watch"]
+        assert "states:DescribeExecution" in as_list(watch["Action"])
+        assert spelled(watch["Resource"]).endswith(arn)
+
+
+def test_the_workflow_calls_the_functions_that_plan_do_units_and_merge_and_no_others() -> None:
+    """By name: a pattern would take in those of another stack whose name begins with this one's."""
+    [calls] = [found for name, found in ALLOWED if name == "WorkflowRole" and found.get("Sid") == "Functions"]
+    called = {resource["Fn::GetAtt"][0] for resource in calls["Resource"]}
+    assert called == set(functions()) - {"ApiFunction", "UploadFunction"}
+
+
+def test_nobody_who_reads_sources_deletes_anything() -> None:
+    """Work that is begun afresh lies elsewhere, and leases change hands by conditional writes."""
+    assert {role for role in REACH if "s3:DeleteObject" in actions(role)} == {"MergeRole", "UploadRole"}
+
+
 def test_nothing_travels_in_the_clear() -> None:
     denied = [(name, statement) for name, statement in statements() if statement["Effect"] == "Deny"]
     clear = {name for name, found in denied if found["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}}
-    assert clear == {"DataBucketPolicy", "UploadFailuresPolicy", "AlarmsPolicy"}
+    assert clear == {"DataBucketPolicy", "UploadFailuresPolicy", "UntoldFailuresPolicy", "AlarmsPolicy"}
     for _, statement in denied:
         assert statement["Principal"] == "*"
 
 
-def test_only_its_own_api_and_rule_may_call_or_fill() -> None:
+def test_only_its_own_api_may_call_a_function() -> None:
     [permission] = resources("AWS::Lambda::Permission").values()
     assert permission["Properties"]["SourceArn"]["Fn::Sub"].endswith(":${HttpApi}/*")
-    fills = next(statement for name, statement in ALLOWED if name == "UploadFailuresPolicy")
-    assert fills["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["UploadFunctionUploaded", "Arn"]}}}
+
+
+@pytest.mark.parametrize(
+    ("function", "rule", "queue"),
+    [
+        ("UploadFunction", "UploadFunctionUploaded", "UploadFailures"),
+        ("MergeFunction", "MergeFunctionEnded", "UntoldFailures"),
+    ],
+)
+def test_only_its_own_rule_may_call_a_function_and_fill_its_queue(function: str, rule: str, queue: str) -> None:
+    made = transformed()["Resources"]
+    arn = {"Fn::GetAtt": [rule, "Arn"]}
+    assert made[rule]["Type"] == "AWS::Events::Rule"
+    permission = made[f"{rule}Permission"]["Properties"]
+    assert (permission["Principal"], permission["SourceArn"]) == ("events.amazonaws.com", arn)
+    assert permission["FunctionName"] == {"Ref": function}
+    [fills] = [found for name, found in ALLOWED if name == f"{queue}Policy"]
+    assert fills["Condition"] == {"ArnEquals": {"aws:SourceArn": arn}}
+    # What was called and failed is put there by the function's own role.
+    role = functions()[function]["Role"]["Fn::GetAtt"][0]
+    [sends] = [found for name, found in ALLOWED if name == role and found["Action"] == "sqs:SendMessage"]
+    assert sends["Resource"] == {"Fn::GetAtt": [queue, "Arn"]}
 
 
 def test_all_that_keeps_data_is_encrypted_at_rest() -> None:

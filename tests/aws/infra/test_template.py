@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import re
 import tomllib
+from typing import Any
 
 import pytest
 
 import registry
 from aws.infra.template import ROOT, Node, as_list, functions, resources, sam, template, transformed, values
+from eo.orders import ENDED
+from eo.retry import Policy
+from eo.settings import CDSE_CONNECTIONS, Settings
 
 PARAMETERS = template()["Parameters"]
 FUNCTIONS = functions()
 SECRET_READERS = {"PlanFunction", "FetchFunction", "FetchCdseFunction"}
+EXECUTION_SECONDS = json.loads((ROOT / "functions/workflow.asl.json").read_text())["TimeoutSeconds"]
+"""How long a job may run."""
 EVENT_SECONDS = 30
 """An HTTP API gives up after so many (https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html)."""
 
@@ -75,7 +82,11 @@ def test_the_api_asks_for_signatures_unless_tokens_are_wanted() -> None:
 
 def test_the_bucket_is_private_encrypted_and_kept() -> None:
     bucket = template()["Resources"]["DataBucket"]
-    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    # A first deployment that fails leaves no bucket behind; https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
+    kept = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
+    assert kept.items() <= bucket.items()
+    # What lies in it goes over TLS alone as long as it is there.
+    assert kept.items() <= template()["Resources"]["DataBucketPolicy"].items()
     properties = bucket["Properties"]
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
     assert len(properties["PublicAccessBlockConfiguration"]) == 4
@@ -97,8 +108,20 @@ def test_scratch_expires_after_the_longest_execution_and_unfinished_uploads_afte
     }
     assert rules["unfinished-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
     assert "Prefix" not in rules["unfinished-uploads"]
-    workflow = json.loads((ROOT / "functions/workflow.asl.json").read_text())
-    assert PARAMETERS["ScratchDays"]["MinValue"] * 86400 > workflow["TimeoutSeconds"]
+    assert PARAMETERS["ScratchDays"]["MinValue"] * 86400 > EXECUTION_SECONDS
+
+
+def test_uploads_stay_or_expire_after_the_longest_execution() -> None:
+    """A job reads what was uploaded until its end."""
+    [rule] = [
+        rule
+        for rule in template()["Resources"]["DataBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+        if rule["Id"] == "incoming"
+    ]
+    assert rule["Status"] == {"Fn::If": ["ExpiresIncoming", "Enabled", "Disabled"]}
+    keeps, *days = PARAMETERS["IncomingDays"]["AllowedValues"]
+    assert keeps == 0
+    assert min(days) * 86400 > EXECUTION_SECONDS
 
 
 def test_browsers_may_read_ranges_of_results() -> None:
@@ -106,6 +129,28 @@ def test_browsers_may_read_ranges_of_results() -> None:
     assert rule["AllowedMethods"] == ["GET", "HEAD"]
     assert {"Content-Range", "Content-Length", "ETag", "Accept-Ranges"} <= set(rule["ExposedHeaders"])
     assert rule["AllowedOrigins"] == {"Ref": "AllowedOrigins"}
+
+
+@pytest.mark.parametrize(
+    ("origin", "taken"),
+    [
+        # What the API takes: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
+        *((origin, True) for origin in ("*", "https://*", "http://*", "https://maps.example.org")),
+        *(
+            (origin, True)
+            for origin in ("http://localhost:8080", "http://127.0.0.1:8080", "https://xn--bcher-kva.example")
+        ),
+        # S3 takes one * anywhere (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ManageCorsUsing.html), the API not.
+        *((origin, False) for origin in ("https://*.example.org", "https://maps.*", "http://localhost:*")),
+        # What no browser sends: they write hosts in lower case and add no path.
+        *((origin, False) for origin in ("https://Maps.example.org", "https://maps.example.org/", "maps.example.org")),
+        *((origin, False) for origin in ("", "null", "https://", "https://maps..example.org", "ftp://example.org")),
+    ],
+)
+def test_an_origin_is_one_that_the_api_and_the_bucket_both_understand(origin: str, taken: bool) -> None:
+    assert (re.fullmatch(PARAMETERS["AllowedOrigins"]["AllowedPattern"], origin) is not None) == taken
+    api = template()["Resources"]["HttpApi"]["Properties"]["CorsConfiguration"]
+    assert api["AllowOrigins"] == {"Ref": "AllowedOrigins"}
 
 
 def test_uploads_reach_their_function_by_way_of_eventbridge() -> None:
@@ -160,6 +205,45 @@ def test_connections_to_the_data_space_are_the_concurrency_of_one_function() -> 
     assert FUNCTIONS["FetchCdseFunction"]["Handler"] == FUNCTIONS["FetchFunction"]["Handler"]
 
 
+@pytest.mark.parametrize("connections", range(PARAMETERS["CdseConnections"]["MaxValue"] + 1))
+def test_who_reaches_sources_counts_on_the_connections_that_are_given(connections: int) -> None:
+    """Without a reserve the leases limit them, to what an account has."""
+    leases = int(template()["Mappings"]["Connections"][str(connections)]["Leases"])
+    assert leases == (connections or CDSE_CONNECTIONS)
+    for name, found in FUNCTIONS.items():
+        given = found["Environment"]["Variables"].get("EO_SHARDS_CDSE_CONNECTIONS")
+        wanted = {"Fn::FindInMap": ["Connections", {"Ref": "CdseConnections"}, "Leases"]}
+        assert given == (wanted if name in SECRET_READERS else None)
+
+
+def test_the_plan_knows_the_memory_that_units_are_billed_for() -> None:
+    memory = FUNCTIONS["PlanFunction"]["Environment"]["Variables"]["EO_SHARDS_FUNCTION_MEMORY"]
+    units = ("FetchFunction", "FetchCdseFunction", "PointCloudFunction")
+    assert {json.dumps(FUNCTIONS[name]["MemorySize"]) for name in units} == {json.dumps(memory)}
+
+
+def test_a_request_gives_up_while_its_function_has_time_for_two_more() -> None:
+    """What is killed is paid for and lost; what gives up is called again by the workflow, which waits for free."""
+    variables = FUNCTIONS["FetchFunction"]["Environment"]["Variables"]
+    settings = Settings.from_environment({name: str(value) for name, value in variables.items() if "RETRY" in name})
+    policy = Policy.of(settings)
+    # As long as it takes to connect, and to wait for an answer, at each attempt; and the longest Retry-After between them.
+    longest = policy.attempts * 2 * settings.timeout + (policy.attempts - 1) * policy.max_delay * 1.1
+    assert 3 * longest <= FUNCTIONS["FetchFunction"]["Timeout"]
+
+
+@pytest.mark.parametrize("level", PARAMETERS["LogLevel"]["AllowedValues"])
+def test_lambda_lets_every_message_through_that_the_functions_log(level: str) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_LoggingConfig.html"""
+    known = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50}
+    assert known[template()["Mappings"]["LogLevels"][level]["Lambda"]] == logging.getLevelNamesMapping()[level]
+    for found in FUNCTIONS.values():
+        assert found["LoggingConfig"]["LogFormat"] == "JSON"
+        mapped = {"Fn::FindInMap": ["LogLevels", {"Ref": "LogLevel"}, "Lambda"]}
+        assert found["LoggingConfig"]["ApplicationLogLevel"] == mapped
+        assert found["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}
+
+
 @pytest.mark.parametrize("identifier", registry.PROCESSES)
 def test_every_stage_of_every_process_has_a_function(identifier: str) -> None:
     """The plan calls a stage's function by the package of its map."""
@@ -198,14 +282,91 @@ def test_every_log_is_kept_for_the_days_asked_for() -> None:
     assert len(resources("AWS::Logs::LogGroup")) == len(FUNCTIONS) + 2
 
 
-def test_what_is_called_asynchronously_has_a_dead_letter_queue_twice() -> None:
-    asynchronous = {name: found for name, found in FUNCTIONS.items() if "Events" in found}
-    assert set(asynchronous) == {"UploadFunction"}
-    queue = {"Fn::GetAtt": ["UploadFailures", "Arn"]}
-    upload = asynchronous["UploadFunction"]
-    assert upload["DeadLetterQueue"]["TargetArn"] == queue
-    assert upload["Events"]["Uploaded"]["Properties"]["DeadLetterConfig"]["Arn"] == queue
-    assert template()["Resources"]["UploadFailures"]["Properties"]["SqsManagedSseEnabled"] is True
+@pytest.mark.parametrize(
+    ("function", "queue"), [("UploadFunction", "UploadFailures"), ("MergeFunction", "UntoldFailures")]
+)
+def test_what_is_called_asynchronously_has_a_dead_letter_queue_twice(function: str, queue: str) -> None:
+    assert {name for name, found in FUNCTIONS.items() if "Events" in found} == {"UploadFunction", "MergeFunction"}
+    arn = {"Fn::GetAtt": [queue, "Arn"]}
+    called = FUNCTIONS[function]
+    assert called["DeadLetterQueue"]["TargetArn"] == arn
+    assert called["EventInvokeConfig"]["MaximumRetryAttempts"] <= 2
+    [event] = called["Events"].values()
+    assert event["Properties"]["DeadLetterConfig"]["Arn"] == arn
+    assert {"MaximumEventAgeInSeconds", "MaximumRetryAttempts"} <= set(event["Properties"]["RetryPolicy"])
+    assert template()["Resources"][queue]["Properties"]["SqsManagedSseEnabled"] is True
+    [alarm] = [
+        found["Properties"]
+        for found in resources("AWS::CloudWatch::Alarm").values()
+        if {"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}} in found["Properties"]["Dimensions"]
+    ]
+    assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+
+
+def ended(status: str, *, machine: str = "workflow", name: str = "0123456789abcdef-2") -> Node:
+    """An execution that ended: https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html"""
+    place = "states:eu-central-1:123456789012"
+    return {
+        "source": "aws.states",
+        "detail-type": "Step Functions Execution Status Change",
+        "detail": {
+            "executionArn": f"arn:aws:{place}:execution:{machine}:{name}",
+            "stateMachineArn": f"arn:aws:{place}:stateMachine:{machine}",
+            "name": name,
+            "status": status,
+        },
+    }
+
+
+def matches(pattern: Any, event: Any) -> bool:
+    """Whether an event has one of the values that a pattern of EventBridge names, for each of its keys."""
+    if isinstance(pattern, dict):
+        return all(key in event and matches(wanted, event[key]) for key, wanted in pattern.items())
+    return event in pattern
+
+
+def ending_rule() -> Node:
+    """What EventBridge gets, with the workflow of `ended`."""
+    [rule] = [
+        found["Properties"]
+        for found in transformed()["Resources"].values()
+        if found["Type"] == "AWS::Events::Rule" and found["Properties"]["EventPattern"]["source"] == ["aws.states"]
+    ]
+    detail = rule["EventPattern"]["detail"]
+    assert detail["stateMachineArn"] == [{"Ref": "Workflow"}]
+    detail = {**detail, "stateMachineArn": [ended("FAILED")["detail"]["stateMachineArn"]]}
+    return {**rule, "EventPattern": {**rule["EventPattern"], "detail": detail}}
+
+
+@pytest.mark.parametrize("status", sorted(ENDED))
+def test_an_execution_that_ended_without_a_word_is_told_of(status: str) -> None:
+    rule = ending_rule()
+    event = ended(status)
+    assert matches(rule["EventPattern"], event)
+    [target] = rule["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["MergeFunction", "Arn"]}
+    text = target["InputTransformer"]["InputTemplate"]
+    for key, path in target["InputTransformer"]["InputPathsMap"].items():
+        found: Any = event
+        for step in path.removeprefix("$.").split("."):
+            found = found[step]
+        text = text.replace(f"<{key}>", json.dumps(found))
+    assert json.loads(text) == {"task": "fail", "execution": "0123456789abcdef-2", "error": status, "cause": ""}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ended("RUNNING"),
+        ended("SUCCEEDED"),
+        # A child of the map: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-examine-map-run.html
+        ended("FAILED", machine="workflow/Units", name="1c6b5a2e-6d5f-4a5c-9a3e-0d8f4f1e2b7a"),
+        ended("FAILED", machine="workflow-test"),
+    ],
+    ids=lambda event: f"{event['detail']['stateMachineArn'].rpartition(':')[2]}-{event['detail']['status']}",
+)
+def test_other_executions_are_not_told_of(event: Node) -> None:
+    assert not matches(ending_rule()["EventPattern"], event)
 
 
 def test_alarms_watch_failed_jobs_and_lost_uploads() -> None:
@@ -227,6 +388,13 @@ def test_the_dashboard_is_json() -> None:
     assert len(widgets) >= 6
     shown = set(re.findall(r"\$\{(\w+)Function\}", body))
     assert {f"{name}Function" for name in shown} == set(FUNCTIONS)
+
+
+def test_the_dashboards_address_is_that_of_the_console() -> None:
+    """https://docs.aws.amazon.com/general/latest/gr/mgmt-console.html; services have another domain, partitions other ones."""
+    shown = template()["Outputs"]["DashboardUrl"]
+    assert shown["Value"]["Fn::Sub"].startswith("https://${AWS::Region}.console.aws.amazon.com/cloudwatch/")
+    assert template()["Conditions"][shown["Condition"]] == {"Fn::Equals": [{"Ref": "AWS::Partition"}, "aws"]}
 
 
 def test_nothing_depends_on_itself() -> None:

@@ -108,12 +108,15 @@ def test_whatever_fails_is_told(name: str) -> None:
     assert catch["ResultPath"] == "$.failure"
     assert told["Type"] == "Pass"
     record = machine["States"][told["Next"]]
+    # Within the map the unit is named too: an error that Lambda or Step Functions gives says nothing of it.
+    keys = ["job", "attempt"] if machine is DEFINITION else ["job", "attempt", "stage", "unit"]
     assert record["Parameters"]["Payload"] == {
         "task": "fail",
-        **{key: f"$.{key.removesuffix('.$')}" for key in ("job.$", "attempt.$")},
+        **{f"{key}.$": f"$.{key}" for key in keys},
         "error.$": "$.failure.Error",
         "cause.$": "$.failure.Cause",
     }
+    assert set(told["Parameters"]) == {f"{key}.$" for key in [*keys, "failure"]}
     assert machine["States"][record["Next"]]["Type"] == "Fail"
 
 
@@ -150,6 +153,12 @@ def test_throttling_outlasts_the_execution_and_not_its_history(name: str) -> Non
     mean = retry["MaxDelaySeconds"] / 2  # full jitter: anything between 0 and the delay
     assert retry["MaxAttempts"] * mean > DEFINITION["TimeoutSeconds"]
     assert DEFINITION["TimeoutSeconds"] / mean * EVENTS_A_TRY < HISTORY
+
+
+def test_all_tasks_try_again_alike() -> None:
+    """The language has no references, so the same lines stand at each task."""
+    [first, *others] = [state["Retry"] for state in TASKS.values()]
+    assert all(retry == first for retry in others)
 
 
 def test_what_was_lost_is_not_paid_for_many_times() -> None:
