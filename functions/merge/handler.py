@@ -1,6 +1,7 @@
 """The merge function: it reduces a stage, makes the result, or notes why there is none."""
 
 import json
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from eo.bucket_store import BucketStore
 
+EXECUTION = re.compile(r"(?P<job>[0-9a-f]{16})-(?P<attempt>[1-9][0-9]{0,8})")
+"""Name of an execution (`eo.executions`)."""
 MAX_MESSAGE = 2000
 """Characters of a message that the status keeps."""
 
@@ -61,6 +64,8 @@ def _merge(store: "BucketStore", event: Event, settings: Settings) -> dict[str, 
 def _fail(store: "BucketStore", event: Event, settings: Settings) -> dict[str, Any]:
     """Note why an attempt failed, where its owner sees it, and leave no upload open."""
     job, attempt = _attempt(event)
+    if not job:
+        return {"job": "", "state": ""}
     error, message = _cause(event)
     if life.read_status(store, job).attempt == attempt:  # those of a later one are not ours
         for prefix in (f"jobs/{job}/", f"scratch/{job}/"):
@@ -71,11 +76,14 @@ def _fail(store: "BucketStore", event: Event, settings: Settings) -> dict[str, A
 
 
 def _attempt(event: Event) -> tuple[str, int]:
-    """(job, attempt) of a failure: as the workflow says, or by the name of an execution that ended without a word."""
-    if "execution" in event:
-        job, _, attempt = str(event["execution"]).rpartition("-")
-        return job, int(attempt)
-    return str(event["job"]), int(event["attempt"])
+    """(job, attempt) of a failure: as the workflow says, or by the name of an execution that ended without a word.
+
+    Empty where somebody has started the execution by hand, under a name of its own.
+    """
+    if "execution" not in event:
+        return str(event["job"]), int(event["attempt"])
+    found = EXECUTION.fullmatch(str(event["execution"]))
+    return (found["job"], int(found["attempt"])) if found else ("", 0)
 
 
 def _cause(event: Event) -> tuple[str, str]:

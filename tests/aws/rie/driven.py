@@ -20,6 +20,7 @@ JOB = event("plan")["job"]
 OTHER = event("api_dismiss")["rawPath"].rpartition("/")[2]
 """A job of somebody else, ordered with a token."""
 FAILED = event("fail")["job"]
+TIMED_OUT = event("timed_out")["execution"].rpartition("-")[0]
 EVENT_OF = {"fetch": "fetch", "align": "align", "drape": "point_cloud"}
 """By stage: the file with one of its units."""
 COMMANDS = {
@@ -72,7 +73,8 @@ def drive(account: Account) -> Driven:
     for name in ("reduce", "merge", "api_job", "api_results", "api_jobs"):
         done.call(name)
     account.accept(FAILED, inputs())
-    for name in ("fail", "api_dismiss"):
+    account.accept(TIMED_OUT, inputs())
+    for name in ("fail", "timed_out", "api_dismiss"):
         done.call(name)
     _uploads(done)
     return done

@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from aws.infra.template import functions
-from aws.rie.account import EVENTS, SECRETS, Account
-from aws.rie.driven import COMMANDS, EVENT_OF, FAILED, JOB, OTHER, inputs
+from aws.rie.account import EVENTS, SECRETS, Account, event
+from aws.rie.driven import COMMANDS, EVENT_OF, FAILED, JOB, OTHER, TIMED_OUT, inputs
 from http_api import Answer, checked
 
 if TYPE_CHECKING:
@@ -103,6 +103,14 @@ def test_a_failure_is_noted(driven: Driven) -> None:
     status = driven.account.status(FAILED)
     assert (status.state, status.error) == ("failed", "SourceUnavailable")
     assert "try again later" in status.message
+
+
+def test_an_execution_that_ended_without_a_word_is_noted(driven: Driven, here: Account) -> None:
+    status = driven.account.status(TIMED_OUT)
+    assert (status.state, status.error) == ("failed", "Unexpected")
+    assert "ended with TIMED_OUT; order it again with the same key to go on" in status.message
+    by_hand = here.call("MergeFunction", event("timed_out") | {"execution": "1b4e28ba-2fa1-11d2-883f-0016d3cca427"})
+    assert (by_hand.error, by_hand.payload["job"]) == ("", "")
 
 
 def test_a_dismissed_job_stays_dismissed(driven: Driven) -> None:
