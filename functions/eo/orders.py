@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from eo import life
 from eo.bundle import Bundle
-from eo.errors import InvalidInput, NotReady, UnknownJob
+from eo.errors import InvalidInput, UnknownJob
 from eo.executions import Executions, StepFunctions
 from eo.job import Result, Status
 from eo.order import Request, digest, job_id, validated
-from eo.records import done_share
+from eo.records import percent_done, read_result
 from eo.service import Service
 from registry import process as registered
 
@@ -109,7 +109,7 @@ class BucketService:
 
     def progress(self, status: Status) -> int:
         """Percent of the job's units that are done."""
-        return 100 if status.state == "successful" else min(99, int(100 * done_share(self._store, status.job)))
+        return percent_done(self._store, status)
 
     def dismiss(self, job: str, *, owner: str) -> Status:
         """Stop a job: first its status, so that nothing that still runs can make it successful."""
@@ -122,11 +122,7 @@ class BucketService:
 
     def result(self, job: str, *, owner: str) -> Result:
         """What a job delivered."""
-        status = self.status(job, owner=owner)
-        if status.state != "successful":
-            reason = f": {status.message}" if status.message else ""
-            raise NotReady(f"job {job} has no result, it is {status.state}{reason}")
-        return Result.model_validate_json(self._store.read(f"jobs/{job}/result.json"))
+        return read_result(self._store, self.status(job, owner=owner))
 
     def link(self, job: str, name: str) -> str:
         """A presigned URL of a result file."""

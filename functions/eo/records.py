@@ -3,8 +3,8 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from eo.errors import AFRESH, LostWork
-from eo.job import Part, Plan, Unit
+from eo.errors import AFRESH, LostWork, NotReady
+from eo.job import Part, Plan, Result, Status, Unit
 
 if TYPE_CHECKING:
     from eo.store import Store
@@ -84,11 +84,25 @@ def write_units(store: "Store", job: str, stage: str, units: list[Unit]) -> None
     store.write(f"jobs/{job}/units/{stage}.json", [listed.encode()])
 
 
-def done_share(store: "Store", job: str) -> float:
-    """Share of a job's units that have left their part; 0 before it is planned."""
+def read_result(store: "Store", status: Status) -> Result:
+    """What a job delivered. Raises NotReady where it has no result, or none any more."""
+    if status.state != "successful":
+        reason = f": {status.message}" if status.message else ""
+        raise NotReady(f"job {status.job} has no result, it is {status.state}{reason}")
     try:
-        plan = read_plan(store, job)
+        return Result.model_validate_json(store.read(f"jobs/{status.job}/result.json"))
+    except (KeyError, ValueError):
+        raise NotReady(f"the result of job {status.job} is not readable any more; {AFRESH}") from None
+
+
+def percent_done(store: "Store", status: Status) -> int:
+    """Percent of a job's units that have left their part: 0 before it is planned, 100 only where it is successful."""
+    if status.state == "successful":
+        return 100
+    try:
+        plan = read_plan(store, status.job)
     except LostWork:
-        return 0.0
+        return 0
     total = sum(plan.predicted.units.values())
-    return sum(key.endswith(".json") for key in store.keys(f"{plan.work}/parts/")) / max(total, 1)
+    done = sum(key.endswith(".json") for key in store.keys(f"{plan.work}/parts/"))
+    return min(99, 100 * done // max(total, 1))

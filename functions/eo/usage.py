@@ -24,10 +24,22 @@ if TYPE_CHECKING:
     from eo.store import Store
 
 
-class Usage(BaseModel):
-    """What one call took; not a product, so it differs from run to run."""
+class Asked(BaseModel):
+    """What was asked of others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source_requests: int = 0
+    """For files of scenes and elevation; searches of catalogues are not in it."""
+    source_bytes: int = 0
+    store_reads: int = 0
+    store_writes: int = 0
+    store_bytes_read: int = 0
+    store_bytes_written: int = 0
+
+
+class Usage(Asked):
+    """What one call took; not a product, so it differs from run to run."""
 
     job: str
     stage: str
@@ -44,20 +56,11 @@ class Usage(BaseModel):
     """What AWS Lambda bills: configured memory (1,024 MB are a GB) for the wall time."""
     peak_rss_bytes: int
     """Largest resident set of the process so far: calls before this one, which it did too, may have set it."""
-    source_requests: int = 0
-    """For files of scenes and elevation; searches of catalogues are not in it."""
-    source_bytes: int = 0
-    store_reads: int = 0
-    store_writes: int = 0
-    store_bytes_read: int = 0
-    store_bytes_written: int = 0
     points: int = 0
 
 
-class UsageTotal(BaseModel):
+class UsageTotal(Asked):
     """What a job takes or took, with an estimate of what that costs (`eo.estimate`)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     calls: int = 0
     failed_calls: int = 0
@@ -67,12 +70,6 @@ class UsageTotal(BaseModel):
     gb_seconds: float = 0.0
     peak_rss_bytes: int = 0
     """Of the largest process."""
-    source_requests: int = 0
-    source_bytes: int = 0
-    store_reads: int = 0
-    store_writes: int = 0
-    store_bytes_read: int = 0
-    store_bytes_written: int = 0
     transitions: int = 0
     """State transitions of the workflow."""
     cost_usd: float = 0.0
@@ -115,17 +112,7 @@ class UsageTotal(BaseModel):
 
 
 STATUS = Path("/proc/self/status")
-SUMMED = (
-    "seconds",
-    "cpu_seconds",
-    "gb_seconds",
-    "source_requests",
-    "source_bytes",
-    "store_reads",
-    "store_writes",
-    "store_bytes_read",
-    "store_bytes_written",
-)
+SUMMED = ("seconds", "cpu_seconds", "gb_seconds", *Asked.model_fields)
 NO_MAPS = {"plan", "reduce", "merge"}
 """What records call stages, but is no map over units."""
 

@@ -279,3 +279,10 @@ class TestOwners:
         life.end(store, job, 1, state="failed", message="too many points", error="TooLarge")
         with pytest.raises(NotReady, match="it is failed: too many points"):
             service.result(job, owner=ANNA)
+
+    def test_a_result_that_somebody_removed_is_told(self, service: BucketService, store: BucketStore) -> None:
+        job = service.order("point-cloud", INPUTS, owner=ANNA, key="k").job
+        life.begin(store, job, 1)
+        life.end(store, job, 1, state="successful", message="1 point")
+        with pytest.raises(NotReady, match=f"the result of job {job} is not readable any more"):
+            service.result(job, owner=ANNA)
