@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator, FormatChecker
 
@@ -86,6 +87,8 @@ class MemoryService:
     owners: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
     fails: EoShardsError | Exception | None = None
+    starts: EoShardsError | None = None
+    """What befalls a job that is written down when it is to be started."""
     clock: dt.datetime = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
 
     def order(
@@ -113,6 +116,8 @@ class MemoryService:
                 job=job, process=process_id, attempt=attempt, state="accepted", created=created, updated=now
             )
             self.owners[job] = owner
+        if self.starts is not None:
+            raise self.starts
         return self.records[job]
 
     def status(self, job: str, *, owner: str) -> Status:
@@ -165,7 +170,7 @@ def event(
 ) -> dict[str, Any]:
     """What API Gateway hands to the function."""
     path, _, query = target.partition("?")
-    parameters = dict(pair.partition("=")[::2] for pair in query.split("&")) if query else {}
+    parameters = {name: unquote(value) for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)}
     return {
         "version": "2.0",
         "routeKey": "$default",

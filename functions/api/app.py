@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,8 +16,9 @@ from api.execution import idempotency_key, ordered_inputs
 from api.joblist import Page, chosen
 from api.openapi import openapi
 from api.problem import HEADERS, NO_SUCH_PROCESS, Refusal, as_event, explained, refused, unexpected
-from eo.errors import EoShardsError, JobBusy, UnknownJob
+from eo.errors import EoShardsError, JobBusy, SourceUnavailable, UnknownJob
 from eo.job import Process, Status
+from eo.order import job_id
 from eo.service import Service
 from eo.settings import Settings
 from registry import PROCESSES, process
@@ -103,10 +105,9 @@ class Routes:
     def processes(self) -> Response[str]:
         """What can be ordered."""
         self._accept_json()
-        address, query = f"{self._base}/processes", self._query
-        asked, found = Page.asked(query), summaries(self._base)
-        neighbours = asked.neighbours(address, query, len(found))
-        return _json(documents.process_list(asked.of(found), address, neighbours).text())
+        asked, found = Page.asked(self._query), summaries(self._base)
+        links = asked.links(f"{self._base}/processes", self._query, len(found))
+        return _json(documents.process_list(asked.of(found), links).text())
 
     def process(self, process_id: str) -> Response[str]:
         """One process with its inputs and outputs."""
@@ -120,23 +121,35 @@ class Routes:
         key = idempotency_key(self._header("Idempotency-Key"))
         document = json_document(body(self._event), self._header("Content-Type"))
         inputs = ordered_inputs(document, ordered, local_files=self._local_files)
-        status = self._service.order(process_id, inputs, owner=owner, key=key)
+        status = self._ordered(process_id, inputs, owner=owner, key=key)
         # Every job runs asynchronously, whatever is preferred (OGC 18-062r2, requirement default-execution-mode).
         headers = {"Location": f"{self._base}/jobs/{status.job}"}
         if "respond-async" in (self._header("Prefer") or ""):
             headers["Preference-Applied"] = "respond-async"
         return self._status(status, HTTPStatus.CREATED, headers)
 
+    def _ordered(self, process_id: str, inputs: Mapping[str, Any], *, owner: str, key: str) -> Status:
+        """Order. A job that was written down but not started is accepted all the same: who looks at it later starts it.
+
+        Not where the caller has sent a key: sent again with it, the order starts the job at once.
+        """
+        try:
+            return self._service.order(process_id, inputs, owner=owner, key=key)
+        except SourceUnavailable:
+            if self._header("Idempotency-Key") is None:
+                with suppress(EoShardsError):
+                    return self._service.status(job_id(owner, key), owner=owner)
+            raise
+
     def jobs(self) -> Response[str]:
         """The caller's jobs."""
         self._accept_json()
-        address, query = f"{self._base}/jobs", self._query
-        asked = Page.asked(query)
-        found = chosen(self._service.jobs(owner=self._caller), query, dt.datetime.now(dt.UTC))
+        asked = Page.asked(self._query)
+        found = chosen(self._service.jobs(owner=self._caller), self._query, dt.datetime.now(dt.UTC))
         # Without progress: it takes a look at each job's parts.
         infos = [documents.status_info(status, self._base, None) for status in asked.of(found)]
-        neighbours = asked.neighbours(address, query, len(found))
-        return _json(documents.job_list(infos, address, neighbours).text(), HEADERS)
+        links = asked.links(f"{self._base}/jobs", self._query, len(found))
+        return _json(documents.job_list(infos, links).text(), HEADERS)
 
     def job(self, job_id: str) -> Response[str]:
         """What became of a job."""

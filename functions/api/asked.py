@@ -2,22 +2,18 @@
 
 import base64
 import binascii
-import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from api.problem import Refusal
+from eo.errors import InvalidInput
+from eo.strict_json import parse, storable
 
 JSON = "application/json"
 MAX_BODY = 6_000_000
 """Bytes of a request: what a synchronous call of a function may carry (AWS Lambda quotas, 6 MB)."""
-MAX_DEPTH = 32
-"""Levels of a JSON document; the deepest that is of use here has five."""
-MAX_DIGITS = 400
-"""Digits of a JSON number, more than any double has: longer ones cost more time than they say."""
 
 
 def media_type(accept: str | None, offered: Sequence[str]) -> str:
@@ -64,70 +60,11 @@ def json_document(data: bytes, content_type: str | None) -> Any:  # noqa: ANN401
             headers={"Accept": JSON},
         )
     try:
-        document = json.loads(
-            data.decode(), parse_constant=_no_constant, parse_float=_finite, parse_int=_short, object_pairs_hook=_once
-        )
-        # A lone half of a surrogate pair is JSON, but no Unicode: it could be neither stored nor sent.
-        json.dumps(document, ensure_ascii=False).encode()
-    except RecursionError:
-        raise _too_deep() from None
-    except ValueError as error:
-        # Of what came in, the decoder's messages hold a position at most.
-        raise Refusal(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {_reason(error)}") from None
-    if _depth(document) > MAX_DEPTH:
-        raise _too_deep()
+        document = parse(data, "the body")
+        storable(document, "the body")
+    except InvalidInput as error:
+        raise Refusal(HTTPStatus.BAD_REQUEST, str(error)) from None
     return document
-
-
-def _reason(error: ValueError) -> str:
-    if isinstance(error, UnicodeError):
-        return "it is not UTF-8"
-    return str(error)
-
-
-def _too_deep() -> Refusal:
-    return Refusal(HTTPStatus.BAD_REQUEST, f"the body has more than {MAX_DEPTH} levels; an order has five at most")
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"the number {text[:40]} is too large")
-    return value
-
-
-def _short(text: str) -> int:
-    if len(text) > MAX_DIGITS:
-        raise ValueError(f"a number has {len(text)} digits, more than {MAX_DIGITS}")
-    return int(text)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose names differ: which of two equal ones counts is not the same everywhere (RFC 8259, 4)."""
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice[:40]!r} stands twice in one object")
-    return result
-
-
-def _depth(document: object) -> int:
-    level, depth = [document], 0
-    while level and depth <= MAX_DEPTH:
-        depth += 1
-        level = [child for each in level for child in _children(each)]
-    return depth
-
-
-def _children(value: object) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
 
 
 def _range(text: str) -> tuple[str, float]:

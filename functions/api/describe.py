@@ -1,6 +1,5 @@
 """Processes as OGC API - Processes describes them, from their own models."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -8,15 +7,12 @@ from pydantic import BaseModel
 from api.dialect import openapi_schema
 from api.models import InputDescription, Link, OutputDescription, ProcessDescription, ProcessSummary
 from eo.bbox import BBox
+from eo.inputs import LOCAL_INPUTS, OWN_WORDS, own_choices
 from eo.job import Process
 from registry import PROCESSES, process
 
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 EXECUTE = "http://www.opengis.net/def/rel/ogc/1.0/execute"
-LOCAL_INPUTS = frozenset({"catalog", "dem_path"})
-"""Inputs that name files of the machine on which the service runs."""
-LOCAL_CHOICES = {"source": "local", "dem": "local"}
-"""The choice by which an input takes such a file."""
 
 
 def summaries(base: str) -> list[ProcessSummary]:
@@ -49,13 +45,14 @@ def description(service: Process, base: str, *, local_files: bool) -> ProcessDes
 
 
 def input_schemas(model: type[BaseModel], *, local_files: bool) -> dict[str, dict[str, Any]]:
-    """By input: its schema in the dialect of OpenAPI 3.0."""
+    """By input: its schema in the dialect of OpenAPI 3.0, as it is here or, without `local_files`, in a deployment."""
+    refused = {} if local_files else own_choices()
     properties: dict[str, dict[str, Any]] = openapi_schema(model.model_json_schema())["properties"]
     schemas = {}
     for name, schema in properties.items():
         if not local_files and name in LOCAL_INPUTS:
             continue
-        chosen = schema if local_files else _without(schema, LOCAL_CHOICES.get(name))
+        chosen = _without(schema, refused[name], OWN_WORDS[name]) if name in refused else schema
         schemas[name] = _either_box(chosen) if is_box(model, name) else chosen
     return schemas
 
@@ -63,12 +60,6 @@ def input_schemas(model: type[BaseModel], *, local_files: bool) -> dict[str, dic
 def is_box(model: type[BaseModel], name: str) -> bool:
     """Whether an input is a bounding box, which OGC API writes as an object too."""
     return name in model.model_fields and model.model_fields[name].annotation is BBox
-
-
-def names_local_files(inputs: Mapping[str, Any]) -> list[str]:
-    """What of some inputs names files of the server, in words."""
-    named = [name for name in inputs if name in LOCAL_INPUTS and inputs[name] is not None]
-    return [*named, *(f"{name} {choice}" for name, choice in LOCAL_CHOICES.items() if inputs.get(name) == choice)]
 
 
 def _common(service: Process, base: str, rel: str) -> dict[str, Any]:
@@ -85,9 +76,10 @@ def _common(service: Process, base: str, rel: str) -> dict[str, Any]:
     }
 
 
-def _without(schema: dict[str, Any], choice: str | None) -> dict[str, Any]:
-    choices = schema.get("enum", [])
-    return {**schema, "enum": [each for each in choices if each != choice]} if choice in choices else schema
+def _without(schema: dict[str, Any], choice: str, words: str) -> dict[str, Any]:
+    """A schema without a choice, and without the words about it at the end of its description."""
+    choices = [each for each in schema["enum"] if each != choice]
+    return {**schema, "enum": choices, "description": schema["description"].removesuffix(words)}
 
 
 def _either_box(schema: dict[str, Any]) -> dict[str, Any]:

@@ -39,14 +39,14 @@ def conformance() -> Conformance:
     return Conformance(conforms_to=list(CLASSES))
 
 
-def process_list(page: Sequence[ProcessSummary], address: str, neighbours: Mapping[str, str]) -> ProcessList:
-    """A page of what can be ordered."""
-    return ProcessList(processes=list(page), links=_list_links(address, neighbours, "What can be ordered"))
+def process_list(page: Sequence[ProcessSummary], links: Mapping[str, str]) -> ProcessList:
+    """A page of what can be ordered; `links` are addresses by relation."""
+    return ProcessList(processes=list(page), links=_list_links(links, "What can be ordered"))
 
 
-def job_list(page: Sequence[StatusInfo], address: str, neighbours: Mapping[str, str]) -> JobList:
+def job_list(page: Sequence[StatusInfo], links: Mapping[str, str]) -> JobList:
     """A page of somebody's jobs."""
-    return JobList(jobs=list(page), links=_list_links(address, neighbours, "Your jobs"))
+    return JobList(jobs=list(page), links=_list_links(links, "Your jobs"))
 
 
 def status_code(status: Status) -> str:
@@ -92,8 +92,5 @@ def results(result: Result, service: Process, links: Mapping[str, str]) -> str:
     return _files.dump_json(found).decode()
 
 
-def _list_links(address: str, neighbours: Mapping[str, str], title: str) -> list[Link]:
-    return [
-        Link(href=address, rel="self", type=JSON, title=title),
-        *(Link(href=href, rel=rel, type=JSON) for rel, href in neighbours.items()),
-    ]
+def _list_links(links: Mapping[str, str], title: str) -> list[Link]:
+    return [Link(href=href, rel=rel, type=JSON, title=title if rel == "self" else None) for rel, href in links.items()]

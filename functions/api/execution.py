@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from api.describe import CRS84, LOCAL_CHOICES, LOCAL_INPUTS, is_box, names_local_files
+from api.describe import CRS84, is_box
 from api.problem import Refusal
 from eo.errors import InvalidInput
+from eo.inputs import check_deployed
 from eo.job import Process
 
 SUBSCRIBER = "subscriber: there are no callbacks here; ask for the job's status instead"
@@ -59,11 +60,8 @@ def ordered_inputs(document: object, service: Process, *, local_files: bool) -> 
     if unknown:
         raise InvalidInput(f"outputs {unknown[0][:80]!r} is not known; there are: {', '.join(service.outputs)}")
     inputs = {name: _bare(name, value, service) for name, value in asked.inputs.items()}
-    if not local_files and (named := names_local_files(inputs)):
-        raise InvalidInput(
-            f"{named[0]} names files of the machine that works, and this one has none of yours; choose one of the "
-            f"catalogues for {' and '.join(LOCAL_CHOICES)}, and leave {' and '.join(sorted(LOCAL_INPUTS))} out"
-        )
+    if not local_files:
+        check_deployed(inputs)
     return inputs
 
 

@@ -38,18 +38,19 @@ class Page:
         """The items on the page."""
         return items[self.offset : self.offset + self.limit]
 
-    def neighbours(self, address: str, query: Mapping[str, str], count: int) -> dict[str, str]:
-        """Addresses by relation, for the pages that there are."""
+    def links(self, address: str, query: Mapping[str, str], count: int) -> dict[str, str]:
+        """Addresses by relation: of this page as it was asked for, and of its neighbours that there are."""
         found = {}
         if self.offset + self.limit < count:
             found["next"] = self.offset + self.limit
         if self.offset > 0:
-            found["prev"] = max(self.offset - self.limit, 0)
+            found["prev"] = max(min(self.offset, count) - self.limit, 0)
         kept = {name: value for name, value in query.items() if name not in {"limit", "offset"}}
-        return {
+        around = {
             rel: f"{address}?{urlencode({**kept, 'limit': self.limit, 'offset': offset})}"
             for rel, offset in found.items()
         }
+        return {"self": f"{address}?{urlencode(query)}" if query else address, **around}
 
 
 def chosen(jobs: Sequence[Status], query: Mapping[str, str], now: dt.datetime) -> list[Status]:

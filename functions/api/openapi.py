@@ -61,10 +61,16 @@ SECURITY = {
         "type": "apiKey",
         "in": "header",
         "name": "Authorization",
-        "description": "AWS Signature Version 4, service execute-api",
+        "description": "AWS Signature Version 4, service execute-api. Jobs belong to an IAM user, a user of IAM Identity Center, "
+        "an identity of a Cognito identity pool, or else to a role: those who share a role share its jobs",
         "x-amazon-apigateway-authtype": "awsSigv4",
     },
-    "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "Jobs belong to the token's subject",
+    },
 }
 
 

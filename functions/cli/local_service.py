@@ -15,11 +15,11 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from cli.jobs import Jobs, Order
-from cli.options import PATHS
-from eo.errors import AFRESH, EoShardsError, InvalidInput, JobBusy, NotReady, UnknownJob
+from cli.options import absolute
+from eo.errors import EoShardsError, InvalidInput, JobBusy, NotReady, UnknownJob
 from eo.job import Result, Status
 from eo.order import digest, job_id
-from eo.records import done_share
+from eo.records import percent_done, read_result
 from eo.settings import Settings, redact
 from registry import process as registered
 
@@ -71,7 +71,7 @@ class LocalService:
     ) -> Status:
         """Take an order (see `eo.service`)."""
         name = job_id(owner, key)
-        order = Order(process, _absolute(inputs), self._store.path(f"served/{name}"))
+        order = Order(process, absolute(inputs), self._store.path(f"served/{name}"))
         order.inputs()
         with self._change:
             self._claim(f"owners/{digest(owner)}/{name}", order.job)
@@ -97,7 +97,7 @@ class LocalService:
 
     def progress(self, status: Status) -> int:
         """Percent of the job's units that are done."""
-        return 100 if status.state == "successful" else min(99, int(100 * done_share(self._store, status.job)))
+        return percent_done(self._store, status)
 
     def dismiss(self, job: str, *, owner: str) -> Status:
         """Stop a job."""
@@ -116,14 +116,7 @@ class LocalService:
 
     def result(self, job: str, *, owner: str) -> Result:
         """What a job delivered."""
-        status = self.status(job, owner=owner)
-        if status.state != "successful":
-            reason = f": {status.message}" if status.message else ""
-            raise NotReady(f"job {job} has no result, it is {status.state}{reason}")
-        try:
-            return Result.model_validate_json(self._store.read(f"jobs/{job}/result.json"))
-        except (KeyError, ValueError):
-            raise NotReady(f"the result of job {job} is not readable any more; {AFRESH}") from None
+        return read_result(self._store, self.status(job, owner=owner))
 
     def link(self, job: str, name: str) -> str:
         """Where the server gives a result file."""
@@ -253,14 +246,6 @@ class _Work:
         if self._deadline is not None:
             self._deadline.cancel()
         return last.removeprefix("eo-shards: ")
-
-
-def _absolute(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Inputs with paths as the server's folder makes them, so that a job can be gone on with from anywhere."""
-    return {
-        name: str(Path(value).expanduser().absolute()) if name in PATHS and isinstance(value, str) else value
-        for name, value in inputs.items()
-    }
 
 
 def _now() -> str:

@@ -3,6 +3,7 @@
 import argparse
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,8 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-PATHS = frozenset({"catalog", "dem_path"})
-"""Inputs that name local files."""
+from eo.inputs import LOCAL_INPUTS
 
 
 def add_inputs(parser: argparse.ArgumentParser, model: type[BaseModel]) -> None:
@@ -41,7 +41,15 @@ def add_inputs(parser: argparse.ArgumentParser, model: type[BaseModel]) -> None:
 def typed_inputs(arguments: argparse.Namespace, model: type[BaseModel]) -> dict[str, Any]:
     """The inputs that were given, as typed; paths absolute, so that a job can be gone on with from anywhere."""
     given = {name: getattr(arguments, name) for name in model.model_fields if hasattr(arguments, name)}
-    return {name: str(Path(value).expanduser().absolute()) if name in PATHS else value for name, value in given.items()}
+    return absolute(given)
+
+
+def absolute(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs with local files as the present folder makes them; what is no text is left to the model."""
+    return {
+        name: str(Path(value).expanduser().absolute()) if name in LOCAL_INPUTS and isinstance(value, str) else value
+        for name, value in inputs.items()
+    }
 
 
 def _kinds(info: FieldInfo) -> list[Any]:

@@ -67,7 +67,9 @@ class StepFunctions:
 @lru_cache(maxsize=1)
 def _client() -> "SFNClient":
     client: SFNClient = boto3.client(
-        "stepfunctions", config=Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard"})
+        "stepfunctions",
+        # Less in all than the 29 s that the API's function has, so that its caller hears what was done.
+        config=Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}),
     )
     return client
 

@@ -1,12 +1,14 @@
 """Inputs that every process with a cube shares: the one source of the API's description, the options and the checks."""
 
 import datetime as dt
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from eo.bbox import BBox
+from eo.errors import InvalidInput
 
 DEFAULT_DAYS = 360
 """Days back from now that are searched where no datetime is given; `local` has no limit."""
@@ -15,12 +17,38 @@ LOCAL_INPUTS = frozenset({"catalog", "dem_path"})
 """Inputs that name files of the machine on which the job runs."""
 LOCAL_CHOICES = {"source": "local", "dem": "local"}
 """The choice by which an input takes such a file."""
+GRID_CHOICES = {"vertical": "ellipsoidal"}
+"""The choice that takes the geoid's grid (`eo.geoid`)."""
+GRID_FOLDER = "PROJ_USER_WRITABLE_DIRECTORY"
+"""Environment variable: where PROJ finds the grid. Functions that have it are of a deployment with the grid's layer."""
+OWN_WORDS = {
+    "source": ", or a folder",
+    "dem": ", or a file",
+    "vertical": ", or above the WGS 84 ellipsoid (needs the geoid grid)",
+}
+"""What the description of an input ends with where such a choice may be made."""
 
 
-def names_local_files(inputs: Mapping[str, Any]) -> list[str]:
-    """What of some inputs names files of the machine on which the job runs, in words."""
+def own_choices() -> dict[str, str]:
+    """By input: the choice that this deployment refuses, having no files of its users, and maybe no grid."""
+    return LOCAL_CHOICES if os.environ.get(GRID_FOLDER) else LOCAL_CHOICES | GRID_CHOICES
+
+
+def check_deployed(inputs: Mapping[str, Any]) -> None:
+    """Raise InvalidInput where an order to a deployment wants what only a machine of one's own has."""
+    chosen = {name: choice for name, choice in own_choices().items() if inputs.get(name) == choice}
     named = [name for name in inputs if name in LOCAL_INPUTS and inputs[name] is not None]
-    return [*named, *(f"{name} {choice}" for name, choice in LOCAL_CHOICES.items() if inputs.get(name) == choice)]
+    named += [f"{name} {choice}" for name, choice in chosen.items() if name in LOCAL_CHOICES]
+    if named:
+        raise InvalidInput(
+            f"{named[0]} names files of the machine that works, and this one has none of yours; choose one of the "
+            f"catalogues for {' and '.join(LOCAL_CHOICES)}, and leave {' and '.join(sorted(LOCAL_INPUTS))} out"
+        )
+    for name, choice in chosen.items():
+        raise InvalidInput(
+            f"{name} {choice} needs the geoid's grid, which this deployment lacks: choose another {name}, have it deployed "
+            "with a layer with the grid, or run the job on a machine of your own that has it (`pyproj sync`)"
+        )
 
 
 def interval(text: str) -> str:
@@ -78,7 +106,7 @@ class CubeInputs(BaseModel):
     datetime: Annotated[
         str | None,
         AfterValidator(lambda value: value if value is None else interval(value)),
-        Field(description="date or start/end interval (RFC 3339); default the last 360 days, without limit for local"),
+        Field(description="date or start/end interval (RFC 3339); default the last 360 days"),
     ] = None
     max_cloud_cover: Annotated[
         float,
@@ -90,11 +118,13 @@ class CubeInputs(BaseModel):
     ] = "sentinel-2-l2a"
     source: Annotated[
         Literal["cdse", "earth-search", "local"],
-        Field(description="catalogue: Copernicus Data Space, earth-search on AWS, or a folder"),
+        Field(description="catalogue: Copernicus Data Space or earth-search on AWS" + OWN_WORDS["source"]),
     ] = "cdse"
     catalog: Annotated[
         str | None,
-        Field(description="folder of STAC items or .SAFE products, for source local"),
+        Field(
+            description="folder of STAC items or .SAFE products, for source local; of any date where no datetime is given"
+        ),
     ] = None
     resolution: Annotated[
         int | None,
@@ -131,7 +161,7 @@ class ElevationInputs(BaseModel):
 
     dem: Annotated[
         Literal["earth-data-hub", "cop-dem-glo-30", "local"],
-        Field(description="elevation: Copernicus DEM by Earth Data Hub or as COGs on AWS, or a file"),
+        Field(description="elevation: Copernicus DEM by Earth Data Hub or as COGs on AWS" + OWN_WORDS["dem"]),
     ] = "earth-data-hub"
     dem_path: Annotated[
         str | None,
@@ -139,7 +169,7 @@ class ElevationInputs(BaseModel):
     ] = None
     vertical: Annotated[
         Literal["orthometric", "ellipsoidal"],
-        Field(description="heights above the EGM2008 geoid, or above the WGS 84 ellipsoid (needs the geoid grid)"),
+        Field(description="heights above the EGM2008 geoid" + OWN_WORDS["vertical"]),
     ] = "orthometric"
 
     @model_validator(mode="after")

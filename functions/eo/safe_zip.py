@@ -10,15 +10,13 @@ from urllib.parse import quote, unquote, urlsplit
 from eo.archive import Archive
 from eo.catalog import Asset
 from eo.errors import CorruptData, InvalidInput, NothingFound
-from eo.safe import SUFFIXES, read_product, read_tile
+from eo.safe import MAX_XML, SUFFIXES, read_product, read_tile
 from eo.traffic import Traffic
 
 ADAPTER = "upload"
 """What plans call images in an uploaded product."""
 SHA2_256 = "1220"
 """Multihash prefix: function 0x12, 32 bytes (https://github.com/multiformats/multicodec)."""
-MAX_XML = 64 << 20
-"""Bytes of a metadata file."""
 _METADATA = re.compile(r"(?:(?!__MACOSX/).*/)?MTD_MSIL(?:1C|2A)\.xml")
 """Where a product's metadata lies; in `__MACOSX` macOS keeps what no other system wants."""
 _TILE = re.compile(r"GRANULE/[^/]+/MTD_TL\.xml")

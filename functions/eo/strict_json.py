@@ -64,11 +64,11 @@ def _short(text: str) -> int:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object whose names differ: which of two equal ones counts is not the same everywhere (RFC 8259, 4)."""
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice[:40]!r} stands twice in one object")
+    result: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in result:
+            raise ValueError(f"the name {name[:40]!r} stands twice in one object")
+        result[name] = value
     return result
 
 

@@ -1,5 +1,6 @@
 """What S3 says of a new object: by EventBridge, or as a notification of the bucket itself."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,7 +11,9 @@ from eo.errors import InvalidInput
 PREFIX = "incoming/"
 """Where uploads lie."""
 JOBS, ERROR = ".job.json", ".error.json"
-"""What the names of the answers end with; they lie beside the upload."""
+"""What the names of the answers end with; they lie beside the upload. An upload's own name may end so too: answers are
+known by their metadata (`upload.content`)."""
+_TWICE = re.compile(r"(\.(job|error)\.json){2}$")
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,12 @@ class Upload:
 
     @property
     def wanted(self) -> bool:
-        """Whether it may be an order: below the prefix, no folder marker, none of our own answers."""
+        """Whether it may be an order: below the prefix, no folder marker, and no answer to what has an answer's name.
+
+        The last is what keeps answers from being answered without end, even where a copy has lost its metadata.
+        """
         name = self.key.removeprefix(PREFIX)
-        return self.key.startswith(PREFIX) and name != "" and not name.endswith(("/", JOBS, ERROR))
+        return self.key.startswith(PREFIX) and name != "" and not name.endswith("/") and not _TWICE.search(name)
 
     @property
     def process(self) -> str:

@@ -12,7 +12,7 @@ from eo.errors import CorruptData, EoShardsError, InvalidInput, NothingFound, To
 from eo.s3_client import client, is_absent, told
 from eo.service import Service
 from registry import process
-from upload.content import Content, Replaced
+from upload.content import MARK, Content, Ignored
 from upload.events import ERROR, JOBS, Upload
 from upload.wanted import Wanted, wanted
 
@@ -20,8 +20,8 @@ BAD = (InvalidInput, TooLarge, CorruptData, NothingFound)
 """What is wrong with an upload itself; everything else passes, so that the event comes again."""
 MAX_KEY = 1024
 """Bytes of a key (S3)."""
-JSON = "application/json"
-PROBLEM = "application/problem+json"
+ANSWERS = {"ordered": (JOBS, ERROR, "application/json"), "refused": (ERROR, JOBS, "application/problem+json")}
+"""By what became of an upload: how the answer's name ends, and that of the other one; its media type."""
 
 
 @dataclass(frozen=True)
@@ -51,26 +51,36 @@ class Incoming:
         Only what still is what the event tells of counts: who has replaced it gets an event of its own, and who has
         deleted it wants nothing. Raises what a later try may cure.
         """
-        try:
-            content = Content(upload)
-        except KeyError:
-            return Outcome(upload.key, "ignored", reason="it was deleted")
-        if not content.is_of(upload):
-            return Outcome(upload.key, "ignored", reason="it was replaced")
         if len(upload.key.encode()) + len(ERROR) > MAX_KEY:
             return Outcome(upload.key, "refused", reason="its key is too long for an answer beside it")
+        try:
+            content = Content(upload)
+        except Ignored as reason:
+            return Outcome(upload.key, "ignored", reason=str(reason))
+        except InvalidInput as error:
+            answer(upload, "refused", problem(upload.etag, error))
+            return Outcome(upload.key, "refused", reason=str(error))
+        try:
+            outcome, document = self._taken(upload, content)
+        except Ignored as reason:
+            return Outcome(upload.key, "ignored", reason=str(reason))
+        # What takes long may be overtaken by the upload that replaces it, and by the answer to that.
+        if not content.is_current(upload):
+            return Outcome(upload.key, "ignored", jobs=outcome.jobs, reason="it was replaced before its answer")
+        answer(upload, outcome.state, document)
+        return outcome
+
+    def _taken(self, upload: Upload, content: Content) -> tuple[Outcome, dict[str, Any]]:
+        """What becomes of an upload, and the document that says so."""
         try:
             service = process(upload.process)
             orders = wanted(service, upload.key, content)
             jobs = [self._order(service.id, upload, order, content) for order in orders]
-        except Replaced:
-            return Outcome(upload.key, "ignored", reason="it was replaced while it was read")
         except BAD as error:
-            answer(upload, ERROR, JOBS, problem(content, error), PROBLEM)
-            return Outcome(upload.key, "refused", reason=str(error))
+            return Outcome(upload.key, "refused", reason=str(error)), problem(content.etag, error)
         told_jobs = [{"job": job, **order.about, **places(job)} for job, order in zip(jobs, orders, strict=True)]
-        answer(upload, JOBS, ERROR, {"process": service.id, "etag": content.etag, "jobs": told_jobs}, JSON)
-        return Outcome(upload.key, "ordered", jobs=tuple(jobs))
+        document = {"process": service.id, "etag": content.etag, "jobs": told_jobs}
+        return Outcome(upload.key, "ordered", jobs=tuple(jobs)), document
 
     def _order(self, name: str, upload: Upload, order: Wanted, content: Content) -> str:
         """Id of the job of one order."""
@@ -87,12 +97,13 @@ class Incoming:
         return status.job
 
 
-def answer(upload: Upload, kind: str, stale: str, document: Mapping[str, Any], media_type: str) -> None:
+def answer(upload: Upload, state: str, document: Mapping[str, Any]) -> None:
     """Write an answer, and take back one of the other kind that an earlier upload under this key has got."""
+    kind, stale, media_type = ANSWERS[state]
     key, old = f"{upload.key}{kind}", f"{upload.key}{stale}"
     body = (json.dumps(document, indent=1) + "\n").encode()
     with told(key):
-        client().put_object(Bucket=upload.bucket, Key=key, Body=body, ContentType=media_type)
+        client().put_object(Bucket=upload.bucket, Key=key, Body=body, ContentType=media_type, Metadata=MARK)
     with told(old):
         try:
             client().head_object(Bucket=upload.bucket, Key=old)
@@ -103,7 +114,7 @@ def answer(upload: Upload, kind: str, stale: str, document: Mapping[str, Any], m
         client().delete_object(Bucket=upload.bucket, Key=old)
 
 
-def problem(content: Content, error: EoShardsError) -> dict[str, Any]:
+def problem(etag: str, error: EoShardsError) -> dict[str, Any]:
     """Why an upload was refused, as problem details (RFC 9457)."""
     status = HTTPStatus(error.http_status)
     return {
@@ -112,7 +123,7 @@ def problem(content: Content, error: EoShardsError) -> dict[str, Any]:
         "status": int(status),
         "detail": str(error),
         "error": type(error).__name__,
-        "etag": content.etag,
+        "etag": etag,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from eo.archive import Archive
 from eo.errors import EoShardsError, InvalidInput, TooLarge
-from eo.inputs import LOCAL_CHOICES, LOCAL_INPUTS, names_local_files
+from eo.inputs import check_deployed
 from eo.job import Process
 from eo.order import validated
 from eo.safe_zip import SafeZip
@@ -105,11 +105,7 @@ def _product(process: Process, name: str, content: Content) -> Wanted:
 
 def _checked(process: Process, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     """The inputs themselves, if they are valid."""
-    if named := names_local_files(inputs):
-        raise InvalidInput(
-            f"{named[0]} names files of the machine that works, and this one has none of yours; choose one of the "
-            f"catalogues for {' and '.join(LOCAL_CHOICES)}, and leave {' and '.join(sorted(LOCAL_INPUTS))} out"
-        )
+    check_deployed(inputs)
     storable(inputs, "the inputs")
     validated(process, inputs)
     return inputs

@@ -1,6 +1,7 @@
 """What can be read before anything is ordered: landing page, conformance, description, processes."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -82,10 +83,24 @@ class TestProcesses:
         assert inputs["source"]["schema"]["enum"] == ["cdse", "earth-search"]
         assert inputs["dem"]["schema"]["enum"] == ["earth-data-hub", "cop-dem-glo-30"]
 
+    @pytest.mark.parametrize("grid", ["", "/opt/proj"])
+    def test_a_deployment_speaks_of_what_it_has(
+        self, alice: Client, monkeypatch: pytest.MonkeyPatch, grid: str
+    ) -> None:
+        monkeypatch.setenv("PROJ_USER_WRITABLE_DIRECTORY", grid)
+        inputs = alice.get("/processes/point-cloud").json["inputs"]
+        words = " ".join(each["description"] for each in inputs.values())
+        assert not re.search(r"\b(local|folder|files?)\b", words.replace("the file's own", ""))
+        assert inputs["source"]["description"] == "catalogue: Copernicus Data Space or earth-search on AWS"
+        vertical = inputs["vertical"]
+        assert ("ellipsoid" in vertical["description"]) == ("ellipsoidal" in vertical["schema"]["enum"]) == bool(grid)
+
     def test_where_they_may_be_used_they_are(self, service: MemoryService) -> None:
         inputs = Client(app_of(service, local_files=True), user("a")).get("/processes/point-cloud").json["inputs"]
         assert {"catalog", "dem_path"} <= set(inputs)
         assert "local" in inputs["source"]["schema"]["enum"]
+        assert inputs["source"]["description"].endswith("or a folder")
+        assert inputs["vertical"]["schema"]["enum"] == ["orthometric", "ellipsoidal"]
 
     def test_an_unknown_one_is_ogcs_exception(self, alice: Client) -> None:
         answer = alice.get("/processes/point-clouds")
@@ -134,6 +149,10 @@ class TestOpenApi:
 
     def test_security_is_asked_for_where_there_is_some(self, alice: Client, service: MemoryService) -> None:
         assert described(alice)["security"] == [{"aws": []}, {"token": []}]
+        assert (
+            "those who share a role share its jobs"
+            in described(alice)["components"]["securitySchemes"]["aws"]["description"]
+        )
         assert "security" not in described(Client(app_of(service, local_files=True), user("a")))
 
 

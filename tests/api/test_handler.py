@@ -30,6 +30,40 @@ def test_an_order_reaches_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     assert handler.handler(asked, None)["statusCode"] == 401
 
 
+ACCOUNT = "123456789012"
+ROLE = f"arn:aws:sts::{ACCOUNT}:assumed-role"
+SSO = f"{ROLE}/AWSReservedSSO_Analyst_0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("arn", "owner"),
+    [
+        (f"arn:aws:iam::{ACCOUNT}:user/team/anna", f"arn:aws:iam::{ACCOUNT}:user/team/anna"),
+        (f"arn:aws:iam::{ACCOUNT}:root", f"arn:aws:iam::{ACCOUNT}:root"),
+        (f"{ROLE}/Analyst/botocore-session-1795256100", f"{ROLE}/Analyst"),
+        (f"{ROLE}/Analyst/anna@example.org", f"{ROLE}/Analyst"),
+        (f"{ROLE}/Analyst/AWSReservedSSO_x", f"{ROLE}/Analyst"),
+        ("arn:aws-cn:sts::123456789012:assumed-role/R/s", "arn:aws-cn:sts::123456789012:assumed-role/R"),
+        (f"{SSO}/anna@example.org", f"{SSO}/anna@example.org"),
+        (f"arn:aws:sts::{ACCOUNT}:federated-user/anna", f"arn:aws:sts::{ACCOUNT}:federated-user"),
+    ],
+)
+def test_an_owner_is_nothing_that_its_caller_chooses(arn: str, owner: str) -> None:
+    """The rest of what API Gateway says of an identity, as of payload 2.0, changes with each session too."""
+    iam = {"userArn": arn, "userId": "AROAEXAMPLE:session", "accessKey": "ASIAEXAMPLE", "cognitoIdentity": None}
+    assert handler.caller(event("GET", "/jobs", authorizer={"iam": iam})) == owner
+
+
+def test_users_of_an_identity_pool_are_kept_apart() -> None:
+    def pooled(identity: str) -> str:
+        cognito = {"amr": ["authenticated"], "identityId": identity, "identityPoolId": "eu-central-1:pool"}
+        iam = {"userArn": f"{ROLE}/Pool/CognitoIdentityCredentials", "cognitoIdentity": cognito}
+        return handler.caller(event("GET", "/jobs", authorizer={"iam": iam}))
+
+    assert pooled("eu-central-1:1") == "eu-central-1:1"
+    assert pooled("eu-central-1:1") != pooled("eu-central-1:2")
+
+
 def test_local_files_cannot_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(eo.orders, "bucket_service", MemoryService)
     body = json.dumps({"inputs": {**BOX, "source": "local", "catalog": "/var/task"}})

@@ -81,6 +81,19 @@ class TestOrdering:
         assert told in answer.json["detail"]
         assert answer.json["error"] == "InvalidInput"
 
+    def test_heights_that_need_a_grid_are_taken_where_the_deployment_has_it(
+        self, alice: Client, service: MemoryService, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        order = {**BOX, "vertical": "ellipsoidal"}
+        monkeypatch.delenv("PROJ_USER_WRITABLE_DIRECTORY", raising=False)
+        answer = alice.order(order)
+        assert (answer.status, answer.json["error"]) == (422, "InvalidInput")
+        assert "a layer with the grid" in answer.json["detail"]
+        assert "pyproj sync" in answer.json["detail"]
+        assert Client(app_of(service, local_files=True), user("alice")).order(order).status == 201
+        monkeypatch.setenv("PROJ_USER_WRITABLE_DIRECTORY", "/opt/proj")
+        assert alice.order(order).status == 201
+
     def test_files_of_the_server_may_be_named_where_that_is_allowed(self, service: MemoryService) -> None:
         client = Client(app_of(service, local_files=True), user("alice"))
         assert client.order({**BOX, "source": "local", "catalog": "/srv/catalog"}).status == 201
@@ -133,8 +146,7 @@ class TestBodies:
             ('{"inputs": {"bbox": [1e999, 1, 2, 3]}}', "too large"),
             ('{"inputs": {"bbox": [' + "9" * 100_000 + "]}}", "digits"),
             ('{"inputs": {}, "inputs": {}}', "twice"),
-            ('{"inputs": {"datetime": "\\ud800"}}', "UTF-8"),
-            ("\ufeff{}", "not JSON"),
+            ('{"inputs": {"datetime": "\\ud800"}}', "half of a surrogate pair"),
             ("[" * 100_000, "levels"),
             ("[" * 100_000 + "]" * 100_000, "levels"),
             ('{"a":' * 500 + "1" + "}" * 500, "levels"),
@@ -144,6 +156,9 @@ class TestBodies:
         answer = alice.ask("POST", EXECUTION, body, **JSON)
         assert answer.status == 400
         assert told in answer.json["detail"]
+
+    def test_a_byte_order_mark_does_not_hurt(self, alice: Client) -> None:
+        assert alice.ask("POST", EXECUTION, "\ufeff" + json.dumps({"inputs": BOX}), **JSON).status == 201
 
     @pytest.mark.parametrize("body", ["[]", "1", "null", '"inputs"', "true"])
     def test_what_is_no_object_is_refused(self, alice: Client, body: str) -> None:
@@ -210,6 +225,22 @@ class TestIdempotency:
         answer = alice.order(idempotency_key=key)
         assert answer.status == 400
         assert "Idempotency-Key" in answer.json["detail"]
+
+    def test_a_job_that_cannot_be_started_yet_is_one_that_its_owner_can_find(
+        self, alice: Client, service: MemoryService
+    ) -> None:
+        service.starts = RateLimited("the workflow service asks for fewer requests")
+        answer = alice.order()
+        assert (answer.status, answer.json["status"]) == (201, "accepted")
+        assert alice.get(answer.headers["location"].removeprefix(BASE)).status == 200
+
+    def test_with_a_key_it_is_told_to_come_again_which_starts_it(self, alice: Client, service: MemoryService) -> None:
+        service.starts = RateLimited("the workflow service asks for fewer requests")
+        answer = alice.order(idempotency_key="k-1")
+        assert (answer.status, answer.headers["retry-after"]) == (429, "10")
+        service.starts = None
+        assert alice.order(idempotency_key="k-1").status == 201
+        assert len(service.records) == 1
 
 
 class TestJobs:
@@ -293,6 +324,17 @@ class TestJobList:
         found = {link["rel"]: link["href"] for link in links}
         assert found["next"] == f"{BASE}/jobs?status=accepted%2Crunning&limit=1&offset=2"
         assert found["prev"] == f"{BASE}/jobs?status=accepted%2Crunning&limit=1&offset=0"
+
+    def test_a_page_names_itself(self, alice: Client) -> None:
+        for target in ("/jobs", "/jobs?limit=1&offset=1&status=accepted%2Crunning", "/processes?limit=1"):
+            links = {link["rel"]: link["href"] for link in alice.get(target).json["links"]}
+            assert links["self"] == f"{BASE}{target}"
+
+    def test_before_an_offset_behind_the_end_lies_the_last_page(self, alice: Client) -> None:
+        jobs = [job_of(alice) for _ in range(3)][::-1]
+        links = {link["rel"]: link["href"] for link in alice.get("/jobs?limit=2&offset=1000").json["links"]}
+        found = alice.get(links["prev"].removeprefix(BASE)).json["jobs"]
+        assert [job["jobID"] for job in found] == jobs[1:]
 
     def test_a_choice_of_jobs(self, alice: Client, service: MemoryService) -> None:
         waits, works, lasted = job_of(alice), job_of(alice), job_of(alice)

@@ -12,7 +12,7 @@ import pytest
 from eo.errors import CorruptData
 from eo.grid import RasterGrid
 from eo.radiometry import Radiometry
-from eo.safe import BAND_NAMES, read_product, read_tile
+from eo.safe import BAND_NAMES, MAX_XML, read_product, read_tile
 from real_data import FOLDER, test_data
 
 PRODUCTS = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.glob("safe_metadata/**/MTD_MSI*.xml"))
@@ -195,6 +195,11 @@ def test_a_byte_order_mark_does_not_hurt() -> None:
     assert read_product(b"\xef\xbb\xbf" + PRODUCT.encode()).baseline == "05.12"
 
 
+@each(PRODUCTS + TILES)
+def test_real_metadata_are_far_below_the_limit(path: str) -> None:
+    assert test_data(path).stat().st_size < MAX_XML / 4
+
+
 LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'
 
 
@@ -275,6 +280,14 @@ def test_a_footprint_is_longitude_first() -> None:
     assert product.footprint == ((11, 46), (12, 46), (12, 47), (11, 46))
 
 
-def test_a_huge_file_is_refused_before_it_is_parsed() -> None:
-    with pytest.raises(CorruptData, match="bytes, more than"):
-        read_tile(b" " * ((64 << 20) + 1))
+@pytest.mark.parametrize("where", ["memory", "file"])
+def test_a_huge_file_is_refused_before_it_is_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Empty elements take forty times their size when they are parsed."""
+    monkeypatch.setattr(ET, "fromstring", lambda _: pytest.fail("it was parsed"))
+    bomb = b"<r>" + b'<a b=""/>' * (MAX_XML // 9 + 1) + b"</r>"
+    path = tmp_path / "MTD_TL.xml"
+    path.write_bytes(bomb)
+    with pytest.raises(CorruptData, match="more than 4,194,304 bytes"):
+        read_tile(bomb if where == "memory" else path)

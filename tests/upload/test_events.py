@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from eo.errors import InvalidInput
-from upload.events import Upload, uploads
+from upload.events import ERROR, JOBS, Upload, uploads
 
 
 def bridge(key: str, **found: Any) -> dict[str, Any]:
@@ -47,10 +47,21 @@ def test_what_is_no_event_of_s3_is_refused(event: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["incoming/", "incoming/p/", "incoming/p/a.json.error.json", "incoming/p/a.zip.job.json", "jobs/1/plan.json"]
+    "key",
+    [
+        "incoming/",
+        "incoming/p/",
+        "jobs/1/plan.json",
+        *(f"incoming/p/a{one}{two}" for one in (JOBS, ERROR) for two in (JOBS, ERROR)),
+    ],
 )
-def test_answers_folders_and_other_places_are_no_orders(key: str) -> None:
+def test_folders_other_places_and_answers_to_what_looks_like_one_are_no_orders(key: str) -> None:
     assert not uploads(bridge(key))[0].wanted
+
+
+@pytest.mark.parametrize("key", ["incoming/p/my.job.json", "incoming/p/x.error.json", "incoming/p/a.job.json.json"])
+def test_a_name_like_an_answers_may_be_an_orders(key: str) -> None:
+    assert uploads(bridge(key))[0].wanted
 
 
 def test_the_prefix_names_the_process() -> None:

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from eo import s3_client
-from eo.errors import EoShardsError, RateLimited, SourceUnavailable
+from eo.errors import AccessDenied, EoShardsError, RateLimited, SourceUnavailable
 from eo.job import Status
 from eo.order import job_id, validated
 from peers.faults import Status as Answer
 from peers.s3 import KEY, SECRET, S3Peer
 from registry import process
 from support import bounds_of
-from upload import handler
+from upload import handler, incoming
 from upload.events import uploads
 from uploads import safe_scene, zipped
 
@@ -218,13 +218,47 @@ class TestJobs:
     def test_what_cannot_be_an_order_is_refused(self, place: Place, key: str, reason: str) -> None:
         assert reason in place.refused(key, JOB)["detail"]
 
-    @pytest.mark.parametrize(
-        "key", ["incoming/point-cloud/", "incoming/point-cloud/a.json.job.json", "other/a.json", "incoming/"]
-    )
+    @pytest.mark.parametrize("key", ["incoming/point-cloud/", "other/a.json", "incoming/"])
     def test_what_is_no_upload_is_left_alone(self, place: Place, orders: Orders, key: str) -> None:
         assert place.send(place.put(key, b"{}")) == []
         assert place.peer.keys(BUCKET) == [key]
         assert orders.calls == 0
+
+    @pytest.mark.parametrize("name", ["my.job.json", "x.error.json"])
+    def test_a_job_may_be_called_like_an_answer(self, place: Place, orders: Orders, name: str) -> None:
+        place.taken(f"incoming/point-cloud/{name}", JOB)
+        place.refused(f"incoming/point-cloud/bad-{name}", {})
+        assert len(orders.taken) == 1
+
+    @pytest.mark.parametrize("document", [JOB, {}])
+    def test_answers_are_not_answered(self, place: Place, orders: Orders, document: object) -> None:
+        place.send(place.put("incoming/point-cloud/my.job.json", json.dumps(document).encode()))
+        place.send(place.put("incoming/point-cloud/a.json", json.dumps(document).encode()))
+        before, calls = place.peer.keys(BUCKET), orders.calls
+        assert len(before) == 4
+        for key in before:
+            if key.endswith((".json.job.json", ".json.error.json")):
+                said = place.send({"detail": {"bucket": {"name": BUCKET}, "object": {"key": key}}})
+                assert said in ([], [{"key": key, "state": "ignored", "reason": "it is an answer"}])
+        assert place.peer.keys(BUCKET) == before
+        assert orders.calls == calls
+
+    def test_an_answer_that_has_lost_its_mark_is_answered_once(self, place: Place) -> None:
+        key = "incoming/point-cloud/a.json.job.json"
+        place.refused(key, {"process": "point-cloud", "etag": "0", "jobs": []})
+        before = place.peer.keys(BUCKET)
+        copied = place.peer.get(BUCKET, f"{key}.error.json")
+        assert place.send(place.put(f"{key}.error.json", copied)) == []
+        assert place.peer.keys(BUCKET) == before
+
+    def test_heights_that_need_a_grid_are_refused_where_there_is_none(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("PROJ_USER_WRITABLE_DIRECTORY", raising=False)
+        document = {"bbox": BOX, "vertical": "ellipsoidal"}
+        assert "a layer with the grid" in place.refused("incoming/point-cloud/a.json", document)["detail"]
+        monkeypatch.setenv("PROJ_USER_WRITABLE_DIRECTORY", "/opt/proj")
+        place.taken("incoming/point-cloud/a.json", document)
 
     def test_an_event_of_another_bucket_is_left_alone(self, place: Place, orders: Orders) -> None:
         event = place.put("incoming/point-cloud/a.json", json.dumps(JOB).encode())
@@ -251,6 +285,52 @@ class TestDeliveries:
         assert place.send(old) == [{"key": self.key, "state": "ignored", "reason": "it was replaced"}]
         assert place.peer.keys(BUCKET) == [self.key, f"{self.key}.job.json"]
         assert len(orders.taken) == 1
+
+    @pytest.mark.parametrize("slow", [JOB, {}])
+    @pytest.mark.parametrize("versions", [False, True])
+    def test_a_slow_upload_does_not_answer_for_what_has_replaced_it(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch, slow: dict[str, Any], versions: bool
+    ) -> None:
+        if versions:
+            place.peer.client().put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        old, read = place.put(self.key, json.dumps(slow).encode()), incoming.wanted
+
+        def overtaken(*arguments: Any) -> Any:
+            monkeypatch.setattr(incoming, "wanted", read)
+            try:
+                return read(*arguments)
+            finally:
+                place.taken(self.key, {"bbox": BOX})
+
+        monkeypatch.setattr(incoming, "wanted", overtaken)
+        (said,) = place.send(old)
+        assert (said["state"], said["reason"]) == ("ignored", "it was replaced before its answer")
+        assert place.peer.keys(BUCKET) == [self.key, f"{self.key}.job.json"]
+        jobs = place.read(f"{self.key}.job.json")["jobs"]
+        assert [place.orders.taken[job["job"]]["inputs"] for job in jobs] == [{"bbox": BOX}]
+
+    @pytest.mark.parametrize("method", ["HEAD", "GET"])
+    def test_what_nobody_can_read_is_explained(self, place: Place, method: str) -> None:
+        """HEAD of what is encrypted with a key that S3 does not keep is refused without a reason, GET with one."""
+        codes = {"HEAD": 400, "GET": 403}
+        script = place.peer.script
+        script.add(lambda asked, target: asked == method and target.endswith("/a.json"), [Answer(codes[method])])
+        if method == "HEAD":
+            script.add(lambda asked, target: asked == "GET" and target.endswith("/a.json"), [Answer(400)])
+        detail = place.refused(self.key, JOB)["detail"]
+        assert {"HEAD": "(SSE-C): upload it again", "GET": "kms:Decrypt"}[method] in detail
+
+    def test_what_lies_in_an_archive_is_explained(self, place: Place) -> None:
+        answer = place.refused(self.key, JOB, StorageClass="GLACIER")
+        assert "it lies in an archive: upload it again in a storage class" in answer["detail"]
+        assert answer["error"] == "InvalidInput"
+
+    def test_a_refusal_of_all_requests_is_no_fault_of_the_upload(self, place: Place) -> None:
+        event = place.put(self.key, json.dumps(JOB).encode())
+        place.peer.script.add(lambda asked, target: asked == "HEAD" and target.endswith("/a.json"), [Answer(403)])
+        with pytest.raises(AccessDenied):
+            place.send(event)
+        assert place.peer.keys(BUCKET) == [self.key]
 
     def test_in_a_bucket_with_versions_each_has_its_own_job(self, place: Place, orders: Orders) -> None:
         place.peer.client().put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
