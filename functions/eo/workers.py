@@ -163,6 +163,7 @@ def _shielded() -> Iterator[None]:
 def _serve(connection: Connection, memory: int) -> None:
     """Do calls until there are no more."""
     quiet()
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # not inherited where somebody else has started the server
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (memory if hard == resource.RLIM_INFINITY else min(memory, hard), hard))
     # No process is started from here. Locks that libraries make (numcodecs at its first chunk) are then without a name

@@ -9,12 +9,14 @@ import boto3
 import pytest
 
 from aws.cloud import Cloud, cloud
-from routes.conftest import Pair, pair  # noqa: F401 - a fixture
+from routes.conftest import pair  # noqa: F401 - a fixture
 from routes.loopback import Cdse, cdse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from routes.conftest import Pair
 
 SECRET_NAME = "eo-shards/sources"
 

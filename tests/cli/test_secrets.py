@@ -168,7 +168,7 @@ def test_an_unexpected_fault_is_logged_without_secrets(place: Place, machine: Ma
     plan["stages"][2]["map"] = f"nowhere.{KEY}:drape"
     (folder / "plan.json").write_text(json.dumps(plan))
     shutil.rmtree(machine.out)
-    shutil.rmtree(machine.home / "scratch" / folder.name / "parts" / "drape")
+    shutil.rmtree(machine.home / "scratch" / folder.name / "1" / "parts" / "drape")
     run = machine.run("run", *machine.order(place))
     (folder / "plan.json").unlink()
     assert run.code == 1

@@ -235,7 +235,6 @@ class TestConditions:
             with pytest.raises(SourceUnavailable, match="s3://eo-shards-data/b is being written"):
                 store.create("b", b"1")
 
-
     def test_what_a_write_has_done_is_its_own_also_after_a_conflict_with_itself(self) -> None:
         with _Conflicting(1, lost=True) as peer, bucket_of(peer) as store:
             assert store.create("a", b"1")

@@ -237,8 +237,8 @@ def test_a_box_far_from_the_zones_meridian_needs_a_crs(folder: Path) -> None:
 
 
 def test_too_many_shards_are_refused_with_both_numbers(folder: Path) -> None:
-    with pytest.raises(TooLarge, match=r"the job has \d\d,\d{3} shards, the fan-in joins at most 10,000"):
-        plan(folder, bbox=[11.1, 46.45, 11.6, 46.75], shard=32)
+    with pytest.raises(TooLarge, match=r"the job has \d\d,\d{3} shards, the fan-in joins at most 20,000"):
+        plan(folder, bbox=[11.1, 46.45, 11.6, 46.75], shard=16)
 
 
 def test_a_worker_too_small_is_refused_with_both_numbers(folder: Path) -> None:

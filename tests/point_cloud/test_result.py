@@ -84,9 +84,7 @@ def merged(
     for unit in UNITS:
         pixels = unit.window.pixels
         aligned = {"inside": pixels, "empty": 0, "masked": 0, "void": 0, "valid": pixels} | (counts or {})
-        store.write(
-            part_key(made, "align", unit.id), [Part(unit=unit.id, counts=aligned).model_dump_json().encode()]
-        )
+        store.write(part_key(made, "align", unit.id), [Part(unit=unit.id, counts=aligned).model_dump_json().encode()])
         body = points(unit.window).tobytes()
         thumbnail = np.full(unit.window.shape, 100, PIXEL)
         keys = {role: f"{made.work}/parts/drape/{unit.id}.{role}" for role in ("body", "thumbnail")}
