@@ -106,7 +106,7 @@ def single(parts: Sequence[Part]) -> bool:
 def requests(head: int, bodies: Sequence[int], limits: Limits = S3) -> Requests:
     """What joining a head and bodies of these sizes takes, where every request succeeds at once.
 
-    Each body is looked at first. Uploads that are open are listed, then one is begun, filled and completed.
+    Each body is looked at first. An upload is begun, filled and completed, then those that are open still are listed.
     """
     parts = assemble(head, bodies, limits)
     pieces = [piece for part in parts if isinstance(part, Upload) for piece in part.ranges]

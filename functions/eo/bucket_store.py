@@ -24,7 +24,7 @@ from eo import multipart
 from eo.disk import explained
 from eo.errors import CorruptData, SourceUnavailable, TooLarge
 from eo.range_file import Blocks, RangeFile
-from eo.s3_client import client, code_of, failed, fetched, is_absent, obstore_store, repeated, told
+from eo.s3_client import client, code_of, failed, fetched, is_absent, obstore_store, told
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef
@@ -149,12 +149,12 @@ class BucketStore:
     def _write_if(self, key: str, data: bytes, **condition: str) -> bool:
         """Write an object on a condition.
 
-        The first attempt may succeed and its answer be lost: the next one then fails on what it has written itself. So
-        every write carries a mark of its own. S3 answers 409 while another write is under way, maybe our own before.
+        A request may be done and its answer be lost, or come in twice: the next one then fails on what the first has
+        written. So every write carries a mark of its own. S3 answers 409 while another write is under way, maybe our own.
         """
         mark = secrets.token_hex(8)
         put: Any = client().put_object
-        for tried in range(CONFLICTS):
+        for _ in range(CONFLICTS):
             with told(self._target(key)):
                 try:
                     put(Bucket=self.bucket, Key=key, Body=data, Metadata={"mark": mark}, **_checked(data), **condition)
@@ -163,7 +163,7 @@ class BucketStore:
                     if status not in LOST or code == "NoSuchBucket":
                         raise
                     if status != CONFLICT:
-                        return (tried > 0 or repeated(error)) and self._has_mark(key, mark)
+                        return self._has_mark(key, mark)
                 else:
                     return True
             time.sleep(CONFLICT_SECONDS)

@@ -1,7 +1,7 @@
 """Joining objects on the server, by multipart uploads; `eo.assembly` says of which parts.
 
 Nothing is under the key before all of it is, and no upload stays open: neither after a failure nor, once the next attempt
-begins, after a kill.
+is done, after a kill.
 """
 
 import base64
@@ -95,9 +95,6 @@ class _Join:
 
     def upload(self, key: str, parts: Sequence[Part]) -> Source:
         """Make an object of parts, or leave nothing."""
-        for old_key, old in _open_uploads(self._bucket, key):  # of an attempt that was killed
-            if old_key == key:
-                _abort(self._bucket, key, old)
         mark = secrets.token_hex(8)
         with told(f"s3://{self._bucket}/{key}"):
             upload = client().create_multipart_upload(
@@ -107,7 +104,12 @@ class _Join:
         try:
             done = _all(lambda asked: self._part(place, *asked), list(enumerate(parts, start=1)))
             size = sum(part.size for part in parts)
-            return Source(key, size, self._complete(place, done, size, mark), "")
+            made = Source(key, size, self._complete(place, done, size, mark), "")
+            # What is open still is of an attempt that was killed, or was begun by a request whose answer was lost.
+            for old_key, old in _open_uploads(self._bucket, key):
+                if old_key == key:
+                    _abort(self._bucket, key, old)
+            return made  # noqa: TRY300 - while uploads are open it is not done
         except BaseException:
             with suppress(EoShardsError):
                 _abort(self._bucket, key, upload)

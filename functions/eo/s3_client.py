@@ -142,11 +142,6 @@ def is_absent(error: ClientError) -> bool:
     return code_of(error)[1] in ABSENT
 
 
-def repeated(error: ClientError) -> bool:
-    """Whether a request had been sent before this answer came: what it was to do may be done."""
-    return int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) > 0
-
-
 def failed(target: str, status: int, code: str) -> Exception:
     """What an answer means that says no. `target` is a bucket and a key, or what else was asked for."""
     said = str(status) if code in {"", str(status)} else f"{status} {code}"

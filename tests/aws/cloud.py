@@ -127,8 +127,10 @@ def _retries(node: Any) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def cloud(environment: Mapping[str, str] | None = None, *, processes: int = 2) -> Iterator[Cloud]:
-    """A cloud with the bundle in it; `environment` is added to that of all functions."""
+def cloud(
+    environment: Mapping[str, str] | None = None, *, processes: int = 2, setup: str = "", timeout: float = 120.0
+) -> Iterator[Cloud]:
+    """A cloud with the bundle in it; `environment` is added to that of all functions, `setup` is as in Lambdas."""
     with S3Peer() as s3, pytest.MonkeyPatch.context() as patch:
         moto = "http://{}:{}".format(*_MOTO.address)
         common = {
@@ -157,6 +159,8 @@ def cloud(environment: Mapping[str, str] | None = None, *, processes: int = 2) -
                 **(environment or {}),
             },
             processes=processes,
+            setup=setup,
+            timeout=timeout,
         )
 
         def invoke(_self: Any, name: str, _qualifier: Any, body: Any, _headers: Any, answer: Any) -> bytes:

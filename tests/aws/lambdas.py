@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 FaultKind = Literal["fail", "hang", "duplicate", "kill", "kill after", "throttle"]
-PRELOADED = ["eo.runner", "eo.cube", "eo.usage", "eo.bucket_store", "fetch.blocks", "fetch.align", "plan.handler", "merge.handler"]
+PRELOADED = [
+    "eo.runner",
+    "eo.cube",
+    "eo.usage",
+    "eo.bucket_store",
+    "fetch.blocks",
+    "fetch.align",
+    "plan.handler",
+    "merge.handler",
+]
 HANDLERS = {
     "plan": "plan.handler",
     "fetch": "fetch.handler",
@@ -79,6 +88,10 @@ class Lambdas:
     environment: Mapping[str, str]
     processes: int = 2
     timeout: float = 120.0
+    life: Callable[[], float] = lambda: 0.02
+    """Seconds until a call is killed that is to be."""
+    setup: str = ""
+    """`module:function`, called once in each process before anything else."""
     reserved: dict[str, int] = field(default_factory=dict)
     """Reserved concurrency, by function."""
     faults: Faults = lambda _function, _event, _before: None
@@ -134,20 +147,24 @@ class Lambdas:
         return self._run(function, event, fault)
 
     def _run(self, function: str, event: dict[str, Any], fault: FaultKind | None) -> Answer:
-        container = self._free.get() or _Container(self._context, self.environment)
+        container = self._free.get() or _Container(self._context, self.environment, self.setup)
         try:
             container.connection.send((HANDLERS[function], event, self.timeout))
             if fault == "hang":
                 container.kill()
-                return _error("Sandbox.Timedout", f"RequestId: 0 Error: Task timed out after {self.timeout:.2f} seconds")
+                return _error(
+                    "Sandbox.Timedout", f"RequestId: 0 Error: Task timed out after {self.timeout:.2f} seconds"
+                )
             if fault == "kill":
                 # Somewhere in the middle: whatever has been written by then stays.
-                container.connection.poll(0.02)
+                container.connection.poll(self.life())
                 container.kill()
                 return _error("Runtime.ExitError", "RequestId: 0 Error: Runtime exited with error: signal: killed")
             if not container.connection.poll(self.timeout):
                 container.kill()
-                return _error("Sandbox.Timedout", f"RequestId: 0 Error: Task timed out after {self.timeout:.2f} seconds")
+                return _error(
+                    "Sandbox.Timedout", f"RequestId: 0 Error: Task timed out after {self.timeout:.2f} seconds"
+                )
             done, payload = container.connection.recv()
             if fault == "kill after":
                 container.kill()
@@ -163,9 +180,9 @@ class Lambdas:
 class _Container:
     """A process that runs handlers, one call after the other."""
 
-    def __init__(self, context: Any, environment: Mapping[str, str]) -> None:
+    def __init__(self, context: Any, environment: Mapping[str, str], setup: str) -> None:
         self.connection, other = multiprocessing.Pipe()
-        self.process: BaseProcess = context.Process(target=_serve, args=(other, dict(environment)), daemon=True)
+        self.process: BaseProcess = context.Process(target=_serve, args=(other, dict(environment), setup), daemon=True)
         self.process.start()
         other.close()
         self.alive = True
@@ -181,9 +198,12 @@ def _error(kind: str, message: str) -> Answer:
     return Answer({"errorType": kind, "errorMessage": message}, failed=True)
 
 
-def _serve(connection: Connection, environment: dict[str, str]) -> None:
+def _serve(connection: Connection, environment: dict[str, str], setup: str) -> None:
     os.environ.clear()
     os.environ.update(environment)
+    if setup:
+        module, _, name = setup.partition(":")
+        getattr(importlib.import_module(module), name)()
     while True:
         try:
             module, event, seconds = connection.recv()
@@ -192,5 +212,5 @@ def _serve(connection: Connection, environment: dict[str, str]) -> None:
         try:
             result = importlib.import_module(module).handler(event, Context(seconds))
             connection.send((True, json.loads(json.dumps(result))))
-        except Exception as error:  # as Lambda's runtime client has it
+        except Exception as error:  # noqa: BLE001 - as Lambda's runtime client has it
             connection.send((False, {"errorType": type(error).__name__, "errorMessage": str(error)}))

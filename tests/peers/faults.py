@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 Match = str | Callable[[str, str], bool]
@@ -56,7 +56,34 @@ class Corrupt:
     count: int = 16
 
 
-Fault = Ok | Status | Reset | Truncate | Hang | Corrupt
+@dataclass(frozen=True)
+class Drop:
+    """Cut the connection without doing anything."""
+
+
+@dataclass(frozen=True)
+class Lose:
+    """Do what was asked for, then cut the connection instead of answering."""
+
+
+@dataclass(frozen=True)
+class Twice:
+    """Do what was asked for two times, and give the second answer."""
+
+
+@dataclass(frozen=True)
+class After:
+    """Do what was asked for, then answer with an error status, in the peer's own error format."""
+
+    code: int
+
+
+@dataclass(frozen=True)
+class Disguised:
+    """Do nothing and answer 200 with an error in the body: S3 does so where it began to answer before it was done."""
+
+
+Fault = Ok | Status | Reset | Truncate | Hang | Corrupt | Drop | Lose | Twice | After | Disguised
 
 
 @dataclass
@@ -97,7 +124,7 @@ class Script:
             self._rules.append(rule)
         return rule
 
-    def take(self, method: str, target: str) -> Fault:
+    def take(self, method: str, target: str, _headers: Mapping[str, str]) -> Fault:
         """Return what is to happen to this call, and count it."""
         with self._lock:
             fitting = [rule for rule in self._rules if rule.fits(method, target)]

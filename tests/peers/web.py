@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote
 
 from peers.connections import Connections, abort
-from peers.faults import Fault, Hang, Reset, Script, Status, cut, spoilt
+from peers.faults import After, Disguised, Drop, Fault, Hang, Lose, Reset, Script, Status, Twice, cut, spoilt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,12 +216,19 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         request = Request(self.command, unquote(path), query, self.path, self.headers, body)
         target = request.path + ("?" + unquote(query) if query else "")
-        fault = peer.script.take(self.command, target)
+        fault = peer.script.take(self.command, target, dict(self.headers.items()))
         number = peer.connections.number(self.connection)
         call = peer.record(
             Call(self.command, request.path, query, self.headers.get("Range"), fault, number, time.monotonic())
         )
-        self._write(call, self._answer(request, fault))
+        if not isinstance(fault, Drop):
+            answer = self._answer(request, fault)
+            if not isinstance(fault, Lose):
+                self._write(call, answer)
+                return
+            _drain(answer)
+        abort(self.connection)
+        self.close_connection = True
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_PATCH = _serve  # noqa: N815 - http.server's names
 
@@ -232,13 +239,20 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.retry_after is not None:
                 response.headers["Retry-After"] = f"{fault.retry_after:g}"
             return response
+        if isinstance(fault, Disguised):
+            refused = peer.refuse(500, request.path)
+            return Response(200, refused.headers, refused.body)
         if isinstance(fault, Hang):
             peer.wait(fault.seconds)
         try:
-            return peer.respond(request)
+            answer = peer.respond(request)
+            if isinstance(fault, Twice | After):
+                _drain(answer)
+                answer = peer.refuse(fault.code, request.path) if isinstance(fault, After) else peer.respond(request)
         except Exception:  # noqa: BLE001 - a bug of the peer: shown here, and a 500 for the client
             traceback.print_exc()
             return peer.refuse(500, request.path)
+        return answer
 
     def _write(self, call: Call, response: Response) -> None:
         size, silent = response.size, self.command == "HEAD" or response.status in _BODYLESS
@@ -274,6 +288,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Stay quiet: the log is `Peer.calls`."""
+
+
+def _drain(response: Response) -> None:
+    """Take an answer to its end, for nobody."""
+    if not isinstance(response.body, bytes):
+        for _ in response.body:
+            pass
 
 
 def _closable(chunks: Iterator[bytes]) -> Any:

@@ -1,0 +1,185 @@
+"""Jobs while invocations, the store and the sources fail: what is reported successful is right, all else goes on later."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import replace
+from fnmatch import fnmatch
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from aws.faults import Chaos
+from aws.storm import OWNERS, Order, Stormy, assert_right, assert_told, assert_whole, kinds_of, storm, tell
+from eo.errors import UnknownJob
+from peers.web import Status as Denied
+from routes.loopback import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from eo.job import Status
+    from routes.conftest import Pair
+
+SHARE = {"invocation": 0.22, "store": 0.05, "source": 0.3}
+"""Of how many calls a burst of faults begins."""
+
+
+def weather(stormy: Stormy, offered: Sequence[Order], *, at_once: int, until: int) -> Counter[str]:
+    """Do jobs in a storm until so many faults were played, look at what it left, then go on with those that failed.
+
+    Counts what became of the jobs in the storm. How many jobs that takes depends on when which request comes.
+    """
+    found: dict[str, Status] = {}
+    orders: list[Order] = []
+    while len(orders) < len(offered) and sum(stormy.chaos.played.values()) < until:
+        some = offered[len(orders) : len(orders) + at_once]
+        for order in some:
+            stormy.order(order)
+        found |= stormy.ended(some)
+        orders += some
+    stormy.quiet()
+    stormy.chaos.on = False
+    states = Counter(status.state for status in found.values())
+    causes = Counter(status.error for status in found.values() if status.state == "failed")
+    tell(f"{stormy.chaos.table()}\n{dict(states)}, failed by {dict(causes)}")
+    assert_whole(stormy, orders, {job: status.attempt for job, status in found.items()})
+    for order in orders:
+        if found[order.job].state == "successful":
+            assert_right(stormy, order)
+        else:
+            assert_told(found[order.job])
+    again = [order for order in orders if found[order.job].state == "failed"]
+    for order in again:
+        stormy.order(order)
+    resumed = stormy.ended(again)
+    assert {job: status for job, status in resumed.items() if status.state != "successful"} == {}
+    stormy.quiet()
+    for order in again:
+        assert_right(stormy, order)
+    assert_whole(stormy, orders, {job: status.attempt for job, status in (found | resumed).items()})
+    assert stormy.sources.s3.connections.peak <= 4
+    return states
+
+
+def test_a_squall(pair: Pair, tmp_path: Path) -> None:
+    """Some sixty faults, for every day."""
+    chaos = Chaos(4, SHARE)
+    with storm(tmp_path, pair, chaos, kinds_of(pair)) as stormy:
+        weather(stormy, stormy.orders(12), at_once=3, until=60)
+    assert sum(chaos.played.values()) >= 60
+    assert min(chaos.count(layer) for layer in SHARE) >= 3
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+def test_a_thousand_faults_neither_spoil_nor_lose_a_job(pair: Pair, tmp_path: Path) -> None:
+    chaos = Chaos(2026, SHARE)
+    with storm(tmp_path, pair, chaos, kinds_of(pair)) as stormy:
+        states = weather(stormy, stormy.orders(96), at_once=12, until=1000)
+    assert sum(chaos.played.values()) >= 1000
+    assert min(chaos.count(layer) for layer in SHARE) >= 100
+    assert states["successful"] >= 10
+    assert states["failed"] >= 5
+
+
+CHUNKS = {
+    "scenes/*/B04": "fetch",
+    "scenes/*/SCL": "fetch",
+    "dem/0": "fetch",
+    "bands/B03": "point-cloud",
+    "valid": "point-cloud",
+    "elevation": "point-cloud",
+}
+"""Arrays of the cube, with the function that reads them."""
+
+
+@pytest.mark.chaos
+def test_a_chunk_lost_after_its_write_is_noticed_and_never_no_data(pair: Pair, tmp_path: Path) -> None:
+    chaos = Chaos(7, SHARE, on=False)
+    with storm(tmp_path, pair, chaos, kinds_of(pair)[:1]) as stormy:
+        store, seeds = stormy.cloud.store, Random(7)
+        wanted = {order: seeds.random() for order in stormy.orders(len(CHUNKS), "chunk")}
+        arrays = {order.job: array for order, array in zip(wanted, CHUNKS, strict=True)}
+        chances = {order.job: chance for order, chance in wanted.items()}
+        lost: dict[str, str] = {}
+
+        def lose(function: str, event: Mapping[str, Any], _before: int) -> None:
+            job = str(event["job"])
+            if job in lost or CHUNKS[arrays[job]] != function:
+                return
+            chunks = [
+                key
+                for key in store.keys(f"scratch/{job}/")
+                if fnmatch(key.partition("cube.zarr/")[2], f"{arrays[job]}/c/*")
+            ]
+            lost[job] = chunks[int(chances[job] * len(chunks))]
+            store.delete(lost[job])
+
+        stormy.cloud.lambdas.faults = lose
+        for order in wanted:
+            stormy.order(order)
+        for job, status in stormy.ended(list(wanted)).items():
+            assert (status.state, status.error) == ("failed", "LostWork"), (arrays[job], lost[job], status)
+            assert lost[job].partition("cube.zarr/")[2] in status.message
+            assert f"jobs/{job}/result.json" not in set(store.keys(f"jobs/{job}/"))
+        for order in wanted:
+            stormy.order(order)
+        for status in stormy.ended(list(wanted)).values():
+            assert (status.state, status.attempt) == ("successful", 2), status
+        for order in wanted:
+            assert_right(stormy, order)
+
+
+QUEUED = 60
+"""As many as moto, all in one process, gets done in two minutes: 200 took it more than eight."""
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("reserved", [{"fetch-cdse": 4}, {}], ids=["reserved concurrency", "leases alone"])
+def test_a_poisoned_job_in_a_queue_harms_no_other(pair: Pair, tmp_path: Path, reserved: dict[str, int]) -> None:
+    """Two users at once; the account's connections are enough for all, in turn."""
+    west, _, east, north = pair.inputs["bbox"]
+    share = (east - west) / 24
+    small = pair.inputs | {"mask_clouds": False, "bbox": [west, north - share / 2, west + share, north]}
+    poisoned = small | {"bbox": [east - share, north - share / 2, east, north]}
+    chaos = Chaos(3, SHARE, on=False)
+    with storm(tmp_path, pair, chaos, [small], calm=True) as stormy:
+        stormy.cloud.lambdas.reserved.update(reserved)
+        stormy.sources.s3.forget()
+        stormy.sources.s3.script.add(key_of(pair.scenes[1], "B04"), [Denied(403)] * 10_000)
+        orders = stormy.orders(QUEUED, "queued")
+        bad = replace(orders[QUEUED // 2], inputs=poisoned)
+        orders[QUEUED // 2] = bad
+        began = time.monotonic()
+        for order in orders:
+            stormy.order(order)
+        found = stormy.ended(orders, seconds=1000)
+        took = (time.monotonic() - began) / QUEUED
+        stormy.quiet()
+        told = found.pop(bad.job)
+        assert (told.state, told.error) == ("failed", "AccessDenied")
+        assert "CDSE_KEY" in told.message
+        assert {job: status for job, status in found.items() if status.state != "successful"} == {}
+        for order in orders:
+            if order is not bad:
+                assert stormy.cloud.products(order.job) == order.result
+        for owner in OWNERS:
+            theirs = {order.job for order in orders if order.owner == owner}
+            assert {status.job for status in stormy.service.jobs(owner=owner)} == theirs
+            with pytest.raises(UnknownJob):
+                stormy.service.status(next(order.job for order in orders if order.owner != owner), owner=owner)
+        assert stormy.sources.s3.connections.peak <= 4
+        assert_whole(stormy, orders, {order.job: 1 for order in orders})
+        late = Counter(call.error for call in stormy.cloud.lambdas.calls if call.error)
+        most = stormy.cloud.lambdas.most["fetch-cdse"]
+        tell(f"{took:.2f} s a job, at most {most} fetching at once, calls that failed: {dict(late)}")
+        if reserved:
+            assert most == 4
+            assert late["throttled"] > QUEUED / 10
+        else:
+            assert most > 4, "nobody had to wait for a connection"
