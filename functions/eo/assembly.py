@@ -112,7 +112,7 @@ def requests(head: int, bodies: Sequence[int], limits: Limits = S3) -> Requests:
     pieces = [piece for part in parts if isinstance(part, Upload) for piece in part.ranges]
     passing = [piece.size for piece in pieces if piece.source is not None]
     runs = -(-len(parts) // limits.parts)
-    around = 3 * (runs + 1) + runs if runs > 1 else 3  # of each run, and of the upload that joins their objects
+    around = 3 * (runs + 1) + runs + 1 if runs > 1 else 3  # of each run, and of the upload that joins their objects
     writes = 1 if single(parts) else len(parts) + around
     return Requests(len(bodies) + len(passing), writes, sum(passing), sum(piece.size for piece in pieces))
 

@@ -65,6 +65,7 @@ def concatenate(bucket: str, key: str, head: bytes, bodies: "Sequence[Body]") ->
     try:
         made = [join.upload(step, run) for step, run in zip(steps, runs, strict=True)]
         _Join(bucket, b"", made).upload(key, assemble(0, [source.size for source in made]))
+        abort_uploads(bucket, f"{_scratch(key)}/")  # of an attempt that was killed over its steps
     finally:
         with suppress(EoShardsError), told(f"s3://{bucket}/{_scratch(key)}"):
             client().delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": step} for step in steps], "Quiet": True})

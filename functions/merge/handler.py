@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from eo import errors, life
 from eo.bundle import Bundle
-from eo.errors import InvalidInput, Unexpected
+from eo.errors import InvalidInput, Unexpected, WorkerLost
 from eo.handler import Event, handled
 from eo.records import read_parts, read_plan, write_state
 from eo.runner import load
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 EXECUTION = re.compile(r"(?P<job>[0-9a-f]{16})-(?P<attempt>[1-9][0-9]{0,8})")
 """Name of an execution (`eo.executions`)."""
+KILLED = frozenset({"Runtime.ExitError", "Sandbox.Timedout", "States.Timeout", "Lambda.Unknown"})
+"""What the workflow calls it when a function is killed, for want of memory or of time, again and again."""
 MAX_MESSAGE = 2000
 """Characters of a message that the status keeps."""
 
@@ -96,7 +98,8 @@ def _cause(event: Event) -> tuple[str, str]:
         return error, cause
     where = f"unit {event['unit']} of stage {event['stage']}" if "unit" in event else "its execution"
     reason = ": ".join(text for text in (error, cause) if text) or "no reason given"
-    return Unexpected.__name__, f"{where} ended with {reason}; order it again with the same key to go on"
+    lost = WorkerLost if error in KILLED else Unexpected
+    return lost.__name__, f"{where} ended with {reason}; order it again with the same key to go on"
 
 
 handler = handled(merge)

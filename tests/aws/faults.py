@@ -19,7 +19,7 @@ from botocore.retries import standard
 import plan.handler
 from eo import assembly, leases, multipart, s3_client
 from eo.assembly import Limits
-from eo.errors import SourceUnavailable
+from eo.errors import RateLimited, SourceUnavailable
 from peers.faults import After, Disguised, Drop, Fault, Hang, Lose, Ok, Reset, Script, Status, Truncate, Twice
 
 if TYPE_CHECKING:
@@ -176,6 +176,30 @@ class Starts:
             self.inner.start(job, attempt)
         if kind is not None:
             raise SourceUnavailable("the workflow service did not answer (scripted)")
+
+    def stop(self, job: str, attempt: int) -> None:
+        self.inner.stop(job, attempt)
+
+    def state(self, job: str, attempt: int) -> str | None:
+        return self.inner.state(job, attempt)
+
+
+@dataclass
+class Crowded:
+    """Executions of an account that may have only so many at a time, as Step Functions limits them by its quotas."""
+
+    inner: Executions
+    most: int
+    started: list[tuple[str, int]] = field(default_factory=list)
+    refused: int = 0
+
+    def start(self, job: str, attempt: int) -> None:
+        if (job, attempt) not in self.started:
+            if sum(self.inner.state(*each) == "RUNNING" for each in self.started) >= self.most:
+                self.refused += 1
+                raise RateLimited("the workflow service asks for fewer requests (ExecutionLimitExceeded)")
+            self.started.append((job, attempt))
+        self.inner.start(job, attempt)
 
     def stop(self, job: str, attempt: int) -> None:
         self.inner.stop(job, attempt)
