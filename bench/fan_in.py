@@ -119,12 +119,12 @@ def _server(count: int) -> Iterator[_Server]:
 
 def run(how: str, count: int) -> None:
     """Join, in this process, and tell what it took."""
-    import resource  # noqa: PLC0415 - in the measured process: no more than a function has
-    import time  # noqa: PLC0415
+    import time  # noqa: PLC0415 - in the measured process: no more than a function has
 
     from eo import s3_client  # noqa: PLC0415
     from eo.bucket_store import BucketStore  # noqa: PLC0415
     from eo.store import Body  # noqa: PLC0415
+    from eo.usage import peak_rss  # noqa: PLC0415
 
     # Amazon says something now and then while it joins parts; moto is silent until all are.
     s3_client.READ_SECONDS = 900
@@ -142,7 +142,7 @@ def run(how: str, count: int) -> None:
     found = client.head_object(Bucket=BUCKET, Key=RESULT, ChecksumMode="ENABLED")
     assert found["ContentLength"] == len(HEAD) + count * SIZE
     told = {
-        "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "rss": peak_rss(),
         "cpu": cpu,
         "calls": requests,
         "digest": found.get("ChecksumSHA256", "").partition("-")[0],
