@@ -1,0 +1,1 @@
+"""Jobs that make the models that functions run. Nothing here is deployed."""

