@@ -3,9 +3,10 @@
 `eo.stac_item` makes them from STAC items, `plan.local_catalog` from SAFE products.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from eo.grid import RasterGrid
 from eo.radiometry import Radiometry
@@ -13,7 +14,18 @@ from eo.radiometry import Radiometry
 Json = Mapping[str, Any]
 
 CLASSES = "SCL"
-"""The scene classification; the one band without radiometry."""
+"""The scene classification."""
+MASKS: Mapping[str, int] = {"MSK_OPAQUE": 1, "MSK_CIRRUS": 2, "MSK_SNOW": 3}
+"""Masks of opaque cloud, cirrus and snow, and their bands in a product's `MSK_CLASSI_B00.jp2`."""
+
+Satellite = Literal["S2A", "S2B", "S2C"]
+_SATELLITE = re.compile(r"(?:sentinel[- ]?|s)2([abc])")
+_SATELLITES: Mapping[str, Satellite] = {"a": "S2A", "b": "S2B", "c": "S2C"}
+
+
+def is_class(band: str) -> bool:
+    """Whether a band holds codes instead of reflectance: it has no radiometry, is never averaged, and may be missing."""
+    return band == CLASSES or band in MASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,45 @@ class Asset:
         return cls(**{**values, **read})
 
 
+Corners = tuple[tuple[float, float], tuple[float, float]]
+"""Values at the corners of a granule: ((upper left, upper right), (lower left, lower right))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Angles:
+    """Where the sun and the sensor stood, in degrees."""
+
+    sun_zenith: Corners
+    """At the outer corners of the granule's images, for bilinear interpolation over them."""
+    sun_azimuth: float
+    """Mean, clockwise from north."""
+    view: Mapping[str, tuple[float, float]]
+    """Mean (zenith, azimuth) by band; without the bands that nothing is known of, so it may be empty."""
+    origin: Literal["product", "item", "time"]
+    """Where they come from: the granule's metadata, the catalogue's item, or the sun's position at the sensing time."""
+
+    @classmethod
+    def from_dict(cls, values: Json) -> Self:
+        """Undo `dataclasses.asdict`, also after JSON, which has lists for tuples."""
+        (ul, ur), (ll, lr) = values["sun_zenith"]
+        view = {band: (zenith, azimuth) for band, (zenith, azimuth) in values["view"].items()}
+        return cls(((ul, ur), (ll, lr)), values["sun_azimuth"], view, values["origin"])
+
+
+@dataclass(frozen=True, slots=True)
+class Auxiliary:
+    """The weather model's atmosphere over a granule, as its product tells it: means, None where it does not."""
+
+    aot550: float | None = None
+    """Aerosol optical thickness at 550 nm."""
+    water_vapour: float | None = None
+    """Of the column, in g/cm2."""
+    ozone: float | None = None
+    """Of the column, in cm-atm (1 cm-atm is 1000 Dobson units)."""
+    pressure: float | None = None
+    """At mean sea level, in hPa."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """One tile of one date in one processing."""
@@ -67,6 +118,10 @@ class Scene:
     """Year of sensing, for the Copernicus attribution."""
     href: str
     """The item or product itself."""
+    angles: Angles | None = None
+    """None where nothing was said of them and nobody asked."""
+    auxiliary: Auxiliary | None = None
+    """None where the product has none of it, or nobody asked."""
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON."""
@@ -75,4 +130,17 @@ class Scene:
     @classmethod
     def from_dict(cls, values: Json) -> Self:
         """Undo `to_dict`."""
-        return cls(**{**values, "assets": {name: Asset.from_dict(asset) for name, asset in values["assets"].items()}})
+        angles, auxiliary = values.get("angles"), values.get("auxiliary")
+        read = {
+            "assets": {name: Asset.from_dict(asset) for name, asset in values["assets"].items()},
+            "angles": None if angles is None else Angles.from_dict(angles),
+            "auxiliary": None if auxiliary is None else Auxiliary(**auxiliary),
+        }
+        return cls(**{**values, **read})
+
+
+def satellite(scene: Scene) -> Satellite | None:
+    """Which of the satellites took a scene, by its platform, else by its name; None where neither says."""
+    texts = (scene.platform.lower(), scene.id.lower()[:3])
+    found = next((match for text in texts if (match := _SATELLITE.fullmatch(text))), None)
+    return None if found is None else _SATELLITES[found[1]]

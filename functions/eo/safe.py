@@ -1,29 +1,22 @@
 """What the metadata of a Sentinel-2 product in SAFE format says about its numbers and its place.
 
 Elements are those of the Sentinel-2 Products Specification Document (S2-PDGS-TAS-DI-PSD): `MTD_MSIL1C.xml` and
-`MTD_MSIL2A.xml` describe a product, `MTD_TL.xml` a granule. Their namespaces change with the document's version, so
-elements are found by local name.
+`MTD_MSIL2A.xml` describe a product, `MTD_TL.xml` a granule.
 """
 
-import math
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Literal
-from xml.etree import ElementTree as ET  # _parse says why this is safe
 
+from eo.catalog import Angles, Corners
 from eo.errors import CorruptData
 from eo.grid import RasterGrid
 from eo.radiometry import Radiometry
-
-BAND_NAMES = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
-"""Band names by `band_id`, as each product's own `Spectral_Information_List` pairs them (bandId 8 is B8A)."""
-
-Source = str | os.PathLike[str] | bytes
-"""A path, or the content of the file."""
+from eo.safe_angles import sun_corners, views
+from eo.safe_xml import BAND_NAMES, Document, Source
 
 _IMAGE = re.compile(r"_(B\d[\dA]|SCL)(?:_(\d+)m)?$")
 _NATIVE = {"B02": 10, "B03": 10, "B04": 10, "B08": 10, "B01": 60, "B09": 60, "B10": 60}
@@ -32,8 +25,6 @@ SUFFIXES = (".jp2", ".tif")
 """What the names of image files may end with; products list them without."""
 
 _LEVELS: dict[str, Literal["L1C", "L2A"]] = {"Level-1C": "L1C", "Level-2A": "L2A"}
-MAX_XML = 4 << 20
-"""Bytes of a metadata file: the largest of real ones have 0.6 MB, and elements without text take 40 times their size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +88,20 @@ class TileMetadata:
     """Mean over the tile, in degrees."""
     sun_azimuth: float
     """Mean over the tile, in degrees clockwise from north."""
+    sun_corners: Corners
+    """Zenith at the corners of the grids, in degrees; the mean where the product has no grid of it."""
     view: dict[str, tuple[float, float]]
     """Mean (zenith, azimuth) of every band in degrees; without the bands for which the product gives no number."""
+
+    @property
+    def angles(self) -> Angles:
+        """Where the sun and the sensor stood."""
+        return Angles(self.sun_corners, self.sun_azimuth, self.view, "product")
 
 
 def read_product(source: Source) -> ProductMetadata:
     """Read `MTD_MSIL1C.xml` or `MTD_MSIL2A.xml`; CorruptData where it is not one or lacks something."""
-    document = _Document(source)
+    document = Document(source)
     document.require_root("Level-1C_User_Product", "Level-2A_User_Product")
     level = _LEVELS.get(document.text("PROCESSING_LEVEL").removesuffix("p"))  # early L2A: "Level-2Ap", p for pilot
     if level is None:
@@ -135,7 +133,7 @@ def read_product(source: Source) -> ProductMetadata:
 
 def read_tile(source: Source) -> TileMetadata:
     """Read `MTD_TL.xml`; CorruptData where it is not one or lacks something."""
-    document = _Document(source)
+    document = Document(source)
     document.require_root("Level-1C_Tile_ID", "Level-2A_Tile_ID")
     crs = document.text("HORIZONTAL_CS_CODE")
     sizes = {document.attribute(size, "resolution"): size for size in document.root.iter("Size")}
@@ -152,110 +150,20 @@ def read_tile(source: Source) -> TileMetadata:
     if not grids:
         raise document.error("it has no Geoposition")
     sun = document.element("Mean_Sun_Angle")
+    zenith = document.number("ZENITH_ANGLE", sun)
+    extent = max(grids.values(), key=lambda grid: grid.width * grid.dx)
     return TileMetadata(
         tile_id=document.text("TILE_ID"),
         sensed=document.time("SENSING_TIME"),
         grids=grids,
-        sun_zenith=document.number("ZENITH_ANGLE", sun),
+        sun_zenith=zenith,
         sun_azimuth=document.number("AZIMUTH_ANGLE", sun),
-        view=_view(document),
+        sun_corners=sun_corners(document, extent) or ((zenith, zenith), (zenith, zenith)),
+        view=views(document),
     )
 
 
-class _Document:
-    """A parsed file and the ways of getting a checked value out of it."""
-
-    def __init__(self, source: Source) -> None:
-        self.name = "SAFE metadata" if isinstance(source, bytes) else Path(source).name
-        self.root = self._parse(source if isinstance(source, bytes) else self._read(Path(source)))
-
-    @staticmethod
-    def _read(path: Path) -> bytes:
-        """A file, but no more of it than shows that it is too large."""
-        with path.open("rb") as file:
-            return file.read(MAX_XML + 1)
-
-    def _parse(self, data: bytes) -> ET.Element:
-        """Parse UTF-8 without a document type.
-
-        Entities, the way to billion laughs and to other files, can only be declared in a document type, which no SAFE
-        file has. Refusing it before the parser sees it is all that defusedxml would add, without the dependency. The
-        text is decoded here and the parser ignores the encoding that the file declares, so none can hide it.
-        """
-        if len(data) > MAX_XML:
-            raise self.error(f"it has more than {MAX_XML:,} bytes")
-        try:
-            text = data.decode("utf-8-sig")
-            if "<!DOCTYPE" in text or "<!ENTITY" in text:
-                raise self.error("it declares a document type or entities, which Sentinel-2 metadata never does")
-            if "\0" in text:  # the parser would take it for UTF-16, in which a document type looks different
-                raise self.error("it contains NUL, so it is not UTF-8")
-            root = ET.fromstring(text)  # noqa: S314 - entities were refused above
-        except UnicodeDecodeError as error:
-            raise self.error(f"it is not UTF-8: {error}") from None
-        except ET.ParseError as error:
-            raise self.error(f"it is not well-formed XML: {error}") from None
-        for element in root.iter():
-            element.tag = element.tag.rpartition("}")[2]
-        return root
-
-    def error(self, found: str) -> CorruptData:
-        return CorruptData(f"{self.name} cannot be used: {found}; get the product again")
-
-    def require_root(self, *names: str) -> None:
-        if self.root.tag not in names:
-            raise self.error(f"it is a {self.root.tag!r}, not one of {names}")
-
-    def element(self, name: str, parent: ET.Element | None = None) -> ET.Element:
-        found = (self.root if parent is None else parent).find(f".//{name}")
-        if found is None:
-            raise self.error(f"it has no {name}")
-        return found
-
-    def text(self, name: str, parent: ET.Element | None = None) -> str:
-        text = (self.element(name, parent).text or "").strip()
-        if not text:
-            raise self.error(f"its {name} is empty")
-        return text
-
-    def number(self, name: str, parent: ET.Element | None = None) -> float:
-        text = self.text(name, parent)
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise self.error(f"its {name} is {text!r}, no number")
-        return value
-
-    def integer(self, name: str, parent: ET.Element | None = None) -> int:
-        value = self.number(name, parent)
-        if not value.is_integer():
-            raise self.error(f"its {name} is {value}, no whole number")
-        return int(value)
-
-    def time(self, name: str) -> datetime:
-        text = self.text(name)
-        try:
-            value = datetime.fromisoformat(text)
-        except ValueError:
-            raise self.error(f"its {name} is {text!r}, no time") from None
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
-
-    def attribute(self, element: ET.Element, name: str) -> int:
-        text = element.get(name, "")
-        if not re.fullmatch(r"[0-9]{1,6}", text):
-            raise self.error(f"a {element.tag} has {name}={text!r}, no number")
-        return int(text)
-
-    def band(self, element: ET.Element, attribute: str) -> str:
-        number = self.attribute(element, attribute)
-        if number >= len(BAND_NAMES):
-            raise self.error(f"a {element.tag} has {attribute}={number}, there are only {len(BAND_NAMES)} bands")
-        return BAND_NAMES[number]
-
-
-def _offsets(document: _Document, name: str) -> dict[str, int]:
+def _offsets(document: Document, name: str) -> dict[str, int]:
     """Offset of every band, by the id that each entry carries: their order is not promised."""
     offsets: dict[str, int] = {}
     for element in document.root.iter(name):
@@ -267,19 +175,7 @@ def _offsets(document: _Document, name: str) -> dict[str, int]:
     return offsets or dict.fromkeys(BAND_NAMES, 0)
 
 
-def _view(document: _Document) -> dict[str, tuple[float, float]]:
-    """Mean viewing angles by band."""
-    view = {}
-    for element in document.root.iter("Mean_Viewing_Incidence_Angle"):
-        texts = [element.findtext(f"{name}_ANGLE", "") for name in ("ZENITH", "AZIMUTH")]
-        if any(text.strip().lower() == "nan" for text in texts):
-            continue
-        zenith, azimuth = (document.number(f"{name}_ANGLE", element) for name in ("ZENITH", "AZIMUTH"))
-        view[document.band(element, "bandId")] = zenith, azimuth
-    return view
-
-
-def _footprint(document: _Document) -> tuple[tuple[float, float], ...] | None:
+def _footprint(document: Document) -> tuple[tuple[float, float], ...] | None:
     """Ring of (longitude, latitude); the file has latitude first, as EPSG:4326 does."""
     element = document.root.find(".//Product_Footprint//EXT_POS_LIST")
     if element is None:
@@ -294,7 +190,7 @@ def _footprint(document: _Document) -> tuple[tuple[float, float], ...] | None:
     return ring
 
 
-def _image_files(document: _Document) -> Iterator[str]:
+def _image_files(document: Document) -> Iterator[str]:
     """Check the listed paths: they are opened later, and must not lead out of the product."""
     for element in document.root.iter("IMAGE_FILE"):
         path = (element.text or "").strip()

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eo.catalog import CLASSES, Asset, Json, Scene
+from eo.catalog import CLASSES, Asset, Json, Scene, is_class
 from eo.errors import CorruptData, EoShardsError, NothingFound
 from eo.grid import RasterGrid
+from eo.item_angles import item_angles
 from eo.radiometry import Radiometry
 
 if TYPE_CHECKING:
-    from eo.safe import ProductMetadata
+    from eo.safe import ProductMetadata, TileMetadata
 
 Locate = Callable[[str], str]
 """Turns the href of an asset that is used into one that may be opened, or raises InvalidInput."""
@@ -62,30 +63,35 @@ def scene_from_item(
     *,
     bands: Iterable[str],
     locate: Locate,
-    optional: Sequence[str] = (CLASSES,),
+    optional: Sequence[str] = (),
     metadata: "Callable[[], ProductMetadata | None] | None" = None,
+    tile: "Callable[[], TileMetadata | None] | None" = None,
     href: str | None = None,
 ) -> Scene:
     """Read a STAC item of any of the known dialects.
 
-    `metadata` reads the product's XML where it is at hand, for items that leave out the offset.
-    Raises NothingFound where a band that is not optional is missing, CorruptData where the item contradicts the
+    `optional` bands are taken where the item has them, as classes always are. `metadata` reads the product's XML where it
+    is at hand, for items that leave out the offset, and `tile` the granule's, for the angles of L1C.
+    Raises NothingFound where a band is missing, CorruptData where the item contradicts the
     STAC specification or does not tell its offset, InvalidInput from `locate`.
     """
     name = item.get("id")
     try:
         assets: dict[str, Asset] = {}
-        for band in dict.fromkeys(bands):
+        described: dict[str, Json] = {}
+        for band in dict.fromkeys((*bands, *optional)):
             found = find_band(item, band)
             if found is not None:
                 assets[band] = _asset(item, band, found, locate, metadata)
-            elif band not in optional:
+                described[band] = item["assets"][found.key]
+            elif band not in optional and not is_class(band):
                 raise NothingFound(
                     f"scene {name} has no band {band} among its assets ({', '.join(sorted(item['assets'])) or 'none'}): "
                     "choose another collection or source"
                 )
         properties = item["properties"]
         time = sensing_time(item)
+        granule = tile() if tile is not None and level(item) == "L1C" else None
         return Scene(
             id=str(item["id"]),
             collection=str(item.get("collection") or ""),
@@ -100,6 +106,7 @@ def scene_from_item(
             ),
             year=int(time[:4]),
             href=href or _self_href(item),
+            angles=item_angles(properties, described) if granule is None else granule.angles,
         )
     except EoShardsError:
         raise
@@ -208,7 +215,7 @@ def _asset(
     return Asset(
         href=locate(str(asset["href"])),
         band=found.place + 1,
-        radiometry=None if band == CLASSES else _radiometry(item, asset, band, found.place, metadata),
+        radiometry=None if is_class(band) else _radiometry(item, asset, band, found.place, metadata),
         declared=_declared(item, asset),
         size=None if asset.get("file:size") is None else int(asset["file:size"]),
         checksum=asset.get("file:checksum"),

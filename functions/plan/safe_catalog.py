@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from pyproj import Transformer
 
-from eo.catalog import CLASSES, Asset, Scene
+from eo.catalog import MASKS, Asset, Scene, is_class
 from eo.errors import CorruptData, InvalidInput, NothingFound
 from eo.grid import RasterGrid
 from eo.safe import SUFFIXES, ProductMetadata, TileMetadata, read_product, read_tile
 from plan.candidate import Candidate, tile_of
+from plan.granule import METADATA, Folder, mask_assets
 
 
 def products(folder: Path) -> list[Path]:
@@ -33,7 +34,7 @@ def metadata_file(product: Path) -> Path | None:
 
 def candidate(product: Path) -> tuple[Candidate, str]:
     """Read what a search has to know of a product; gives its level (L1C, L2A) too. Raises CorruptData."""
-    meta, tile = _read(product)
+    meta, tile, _ = _read(product)
     name = meta.uri.removesuffix(".SAFE")
     found = Candidate(
         id=name,
@@ -49,25 +50,28 @@ def candidate(product: Path) -> tuple[Candidate, str]:
     return found, meta.level
 
 
-def scene(product: Path, *, folder: Path, bands: Sequence[str]) -> Scene:
+def scene(product: Path, *, folder: Path, bands: Sequence[str], optional: Sequence[str] = ()) -> Scene:
     """Make the scene of a product; its files have absolute paths inside the catalog folder.
 
-    Raises NothingFound where a band is missing (SCL may be), CorruptData where a file or the metadata is, and
+    `optional` bands are taken where the product has them, as classes always are.
+    Raises NothingFound where a band is missing, CorruptData where a file or the metadata is, and
     InvalidInput where a file is a link out of the folder.
     """
-    meta, tile = _read(product)
+    meta, tile, granule = _read(product)
     slim, _ = candidate(product)
-    assets: dict[str, Asset] = {}
-    for band in dict.fromkeys(bands):
+    wanted = dict.fromkeys((*bands, *optional))
+    masks = [band for band in wanted if band in MASKS]
+    assets = mask_assets(Folder(folder), str(granule.resolve()), masks, tile.grids.get(60))
+    for band in wanted:
         found = meta.image(band)
         if found is not None:
             resolution, image = found
             assets[band] = Asset(
                 href=_file(product, image, folder),
-                radiometry=None if band == CLASSES else meta.radiometry(band),
+                radiometry=None if is_class(band) else meta.radiometry(band),
                 declared=tile.grids.get(resolution),
             )
-        elif band != CLASSES:
+        elif band not in optional and not is_class(band):
             raise NothingFound(f"product {product.name} has no band {band}: choose another collection or product")
     return Scene(
         id=slim.id,
@@ -81,19 +85,21 @@ def scene(product: Path, *, folder: Path, bands: Sequence[str]) -> Scene:
         crs=next(iter(tile.grids.values())).crs,
         year=meta.sensed.year,
         href=str(product.resolve()),
+        angles=tile.angles,
     )
 
 
-def _read(product: Path) -> tuple[ProductMetadata, TileMetadata]:
+def _read(product: Path) -> tuple[ProductMetadata, TileMetadata, Path]:
+    """Metadata of the product and of its one granule, and the folder of that."""
     path = metadata_file(product)
     if path is None:
         raise CorruptData(f"{product} has no MTD_MSIL1C.xml or MTD_MSIL2A.xml: get the product again, or remove it")
     meta = read_product(path)
-    granules = sorted(product.glob("GRANULE/*/MTD_TL.xml"))
+    granules = sorted(product.glob(f"GRANULE/*/{METADATA}"))
     if len(granules) != 1:
         # Products from before December 2016 hold many tiles of one datatake; there are single-tile ones of all dates.
         raise InvalidInput(f"{product} has {len(granules)} granules instead of one: get its single-tile product")
-    return meta, read_tile(granules[0])
+    return meta, read_tile(granules[0]), granules[0].parent
 
 
 def _file(product: Path, image: str, folder: Path) -> str:

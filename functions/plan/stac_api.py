@@ -106,8 +106,10 @@ class StacApi:
                     raise TooLarge(f"more than {MOST_ITEMS} items match bbox {bbox} and {datetime}: narrow the dates")
         return list(found.values())
 
-    def load(self, candidates: Sequence[Candidate], *, bands: Sequence[str]) -> list[Scene]:
-        """Fetch the whole items and make scenes of them, in order."""
+    def load(
+        self, candidates: Sequence[Candidate], *, bands: Sequence[str], optional: Sequence[str] = ()
+    ) -> list[Scene]:
+        """Fetch the whole items and make scenes of them, in order; `optional` bands where they have them."""
         items: dict[str, Json] = {}
         for collection in dict.fromkeys(c.collection for c in candidates):
             wanted = [c.id for c in candidates if c.collection == collection]
@@ -118,7 +120,9 @@ class StacApi:
         if gone:
             raise NothingFound(f"{shown(self._url)} no longer has {', '.join(gone[:5])}: plan again")
         return [
-            scene_from_item(items[c.id], bands=bands, locate=lambda href: allowed(href, self._places))
+            scene_from_item(
+                items[c.id], bands=bands, optional=optional, locate=lambda href: allowed(href, self._places)
+            )
             for c in candidates
         ]
 

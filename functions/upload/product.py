@@ -8,7 +8,6 @@ from pyproj import Transformer
 from pyproj.exceptions import ProjError
 
 from eo.bbox import BBox
-from eo.catalog import CLASSES
 from eo.errors import CorruptData, InvalidInput
 from eo.job import Process
 from upload.boxes import box, overlap
@@ -41,7 +40,7 @@ def check(safe: "SafeZip", process: Process, checked: Any) -> None:  # noqa: ANN
     """Raises where the product lacks a band, or lies elsewhere: before a job is made, what can be seen is said."""
     for stage in process.stages(checked):
         if stage.sources is not None:
-            safe.images(stage.sources.all_bands, optional=(CLASSES,))
+            safe.images(stage.sources.required, optional=stage.sources.context_optional)
     whole = extent(safe)
     if overlap(checked.bbox, whole) is None:
         raise InvalidInput(f"bbox {checked.bbox} lies outside of the product, which covers {whole}")

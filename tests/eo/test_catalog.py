@@ -2,15 +2,18 @@
 
 import copy
 import json
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from eo.catalog import Scene
+from eo.catalog import CLASSES, MASKS, Angles, Auxiliary, Scene, is_class, satellite
 from eo.errors import CorruptData, NothingFound
 from eo.grid import RasterGrid
 from eo.radiometry import Radiometry
-from eo.safe import read_product
+from eo.safe import read_product, read_tile
+from eo.safe_xml import BAND_NAMES
 from eo.stac_item import find_band, level, scene_from_item
 from real_data import test_data
 
@@ -91,6 +94,15 @@ class TestRealItems:
     def test_scenes_are_plain_json(self) -> None:
         found = scene(real("stac", "cdse_excerpts", "S2C_MSIL1C_20250710_T31TEL_excerpt.json"))
         assert Scene.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+        full = replace(
+            found,
+            angles=Angles(((30.5, 30), (31, 30.75)), 150.5, {"B02": (3.5, 120), "B8A": (3, 0.0)}, "product"),
+            auxiliary=Auxiliary(0.12, 2.1, None, 1013),
+        )
+        assert Scene.from_dict(json.loads(json.dumps(full.to_dict()))) == full
+        # As a plan from before there were any.
+        old = {name: value for name, value in full.to_dict().items() if name not in {"angles", "auxiliary"}}
+        assert Scene.from_dict(old) == replace(full, angles=None, auxiliary=None)
 
 
 class TestFindingBands:
@@ -221,3 +233,85 @@ class TestMalformedItems:
         assert scene(item({"B02": asset})).assets["B02"].declared is None
         asset["proj:transform"] = [10, 0, 0, 0, -10, 0, 0, 0, 1]
         assert scene(item({"B02": asset})).assets["B02"].declared == RasterGrid("EPSG:32633", 0, 0, 10, 10, 3, 2)
+
+
+class TestAngles:
+    def of(self, *bands: str, asset: dict[str, Any] | None = None, **properties: Any) -> Angles | None:
+        assets = {band: {"href": band, **(asset or {})} for band in bands or ("B02",)}
+        return scene(item(assets, **properties), *bands).angles
+
+    def test_cdse_tells_the_view_of_each_band(self) -> None:
+        of = real("stac", "cdse_excerpts", "S2C_MSIL1C_20250710_T31TEL_excerpt.json")
+        found = scene(of, "B02", "B03").angles
+        assert found is not None
+        assert (found.sun_azimuth, found.origin) == (146.521730757679, "item")
+        assert found.sun_zenith == ((90 - 63.4280620946829,) * 2,) * 2
+        assert found.view["B02"] == (3.46538748696323, 123.208074516244)
+        assert found.view["B03"][1] == 120.712166334315
+        assert found.view["B8A"] == (3.7762916805784514, 118.7548881687595)
+
+    def test_earth_search_tells_the_sun_alone(self) -> None:
+        of = real("stac", "eodag", "earth_search_search.json")["features"][0]
+        found = scene(of).angles
+        assert found == Angles(((90 - 11.604167707198599,) * 2,) * 2, 175.230754104899, {}, "item")
+
+    def test_older_names_are_known(self) -> None:
+        found = self.of(**{"s2:mean_solar_zenith": 31.5, "s2:mean_solar_azimuth": 150})
+        assert found == Angles(((31.5, 31.5), (31.5, 31.5)), 150, {}, "item")
+
+    def test_the_angle_at_the_satellite_is_smaller_than_that_on_the_ground(self) -> None:
+        sun = {"view:sun_elevation": 40, "view:sun_azimuth": 360}
+        found = self.of(**sun, **{"view:off_nadir": 10.0, "view:azimuth": 100})
+        assert found is not None
+        assert found.sun_azimuth == 0
+        # Sides of a triangle of the earth's centre, the satellite and the place.
+        ground = found.view["B04"][0]
+        assert 6371 / math.sin(math.radians(10)) == pytest.approx(7157 / math.sin(math.radians(ground)))
+        both = self.of(**sun, **{"view:off_nadir": 10.0, "view:incidence_angle": 5, "view:azimuth": 100})
+        assert both is not None
+        assert both.view["B04"] == (5, 100)
+
+    @pytest.mark.parametrize("wrong", [None, "high", math.nan, math.inf, -91, 91, True, [40]])
+    def test_what_is_no_angle_is_taken_for_missing(self, wrong: Any) -> None:
+        assert self.of(**{"view:sun_elevation": wrong, "view:sun_azimuth": 100}) is None
+        sun = {"view:sun_elevation": 40, "view:sun_azimuth": 100}
+        found = self.of(asset={"view:incidence_angle": wrong, "view:azimuth": 4}, **sun)
+        assert found is not None
+        assert found.view == {}
+
+    def test_the_granules_metadata_come_first_for_l1c(self) -> None:
+        path = next(test_data("safe_metadata", "eo_tools_L1C_N0509").rglob("MTD_TL.xml"))
+        of = {**item({"B02": {"href": "x"}}, **{"view:sun_elevation": 40}), "collection": "sentinel-2-l1c"}
+        found = scene(of, tile=lambda: read_tile(path)).angles
+        assert found is not None
+        assert (found.origin, set(found.view)) == ("product", set(BAND_NAMES))
+        assert scene(of, tile=lambda: None).angles is None
+        of["collection"] = "sentinel-2-l2a"
+        assert scene(of, tile=lambda: pytest.fail("not needed")).angles is None
+
+
+class TestBands:
+    def test_classes_and_masks_have_codes(self) -> None:
+        assert [band for band in (*BAND_NAMES, CLASSES, *MASKS) if is_class(band)] == [CLASSES, *MASKS]
+
+    def test_optional_bands_are_taken_where_there_are_any(self) -> None:
+        of = item({"B02": {"href": "x"}, "B09": {"href": "y"}})
+        assert set(scene(of, optional=("B01", "B09", "MSK_OPAQUE", "SCL")).assets) == {"B02", "B09"}
+        with pytest.raises(NothingFound, match="B01"):
+            scene(of, "B01", optional=("B09",))
+
+    @pytest.mark.parametrize(
+        ("platform", "name", "expected"),
+        [
+            ("sentinel-2a", "x", "S2A"),
+            ("Sentinel-2B", "S2A_X", "S2B"),
+            ("S2C", "x", "S2C"),
+            ("", "S2B_MSIL1C_2026", "S2B"),
+            ("sentinel-2", "x", None),
+            ("landsat-9", "LC09", None),
+            ("sentinel-2d", "x", None),
+        ],
+    )
+    def test_the_satellite_is_that_of_the_platform(self, platform: str, name: str, expected: str | None) -> None:
+        of = {**item({"B02": {"href": "x"}}, platform=platform), "id": name}
+        assert satellite(scene(of)) == expected

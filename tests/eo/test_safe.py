@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from eo.catalog import Angles
 from eo.errors import CorruptData
 from eo.grid import RasterGrid
 from eo.radiometry import Radiometry
-from eo.safe import BAND_NAMES, MAX_XML, read_product, read_tile
+from eo.safe import read_product, read_tile
+from eo.safe_xml import BAND_NAMES, MAX_XML
 from real_data import FOLDER, test_data
 
 PRODUCTS = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.glob("safe_metadata/**/MTD_MSI*.xml"))
@@ -152,6 +156,20 @@ def test_a_tile_agrees_with_the_tile_info_beside_it(path: str) -> None:
     assert grid.crs.removeprefix("EPSG:") == geometry["crs"]["properties"]["name"].rsplit(":", 1)[1]
 
 
+@each(TILES)
+def test_the_sun_over_a_tile_is_that_of_its_grid(path: str) -> None:
+    tile_path = test_data(path)
+    tile = read_tile(tile_path)
+    rows = ET.parse(tile_path).getroot().findall(".//Sun_Angles_Grid/Zenith/Values_List/VALUES")
+    grid = np.array([[float(value) for value in (row.text or "").split()] for row in rows])
+    assert grid.shape == (23, 23)
+    # The last values lie 200 m behind the tile's edge, 0.002 degrees of sun.
+    near = [[grid[0, 0], grid[0, -1]], [grid[-1, 0], grid[-1, -1]]]
+    np.testing.assert_allclose(tile.sun_corners, near, rtol=0, atol=0.006)
+    assert np.mean(tile.sun_corners) == pytest.approx(tile.sun_zenith, abs=0.005)
+    assert tile.angles == Angles(tile.sun_corners, tile.sun_azimuth, tile.view, "product")
+
+
 PRODUCT = """<?xml version="1.0" encoding="UTF-8"?>
 <n1:Level-2A_User_Product xmlns:n1="https://psd-15.sentinel2.eo.esa.int/PSD/User_Product_Level-2A.xsd"><n1:General_Info>
 <Product_Info><PRODUCT_START_TIME>2026-01-02T03:04:05.678Z</PRODUCT_START_TIME>
@@ -189,6 +207,57 @@ def test_a_tile_may_lack_angles_and_resolutions() -> None:
     assert tile.grids == {60: RasterGrid("EPSG:32632", 600_000, 5_200_020, 60, 60, 1831, 1830)}
     assert tile.view == {"B8A": (3.0, 100.0)}
     assert tile.sensed == datetime(2026, 1, 2, 2, 4, 5, tzinfo=UTC)
+
+
+def sun_grid(values: NDArray[np.float64] | list[list[str]], step: str = "20000") -> bytes:
+    """The tile with a grid of the sun."""
+    rows = "".join(f"<VALUES>{' '.join(map(str, row))}</VALUES>" for row in values)
+    zenith = f"<COL_STEP>{step}</COL_STEP><ROW_STEP>{step}</ROW_STEP><Values_List>{rows}</Values_List>"
+    grid = f"<Sun_Angles_Grid><Zenith>{zenith}</Zenith><Azimuth/></Sun_Angles_Grid><Mean_Sun_Angle>"
+    return TILE.replace("<Mean_Sun_Angle>", grid).encode()
+
+
+ACROSS, DOWN = np.meshgrid(np.arange(7) * 20_000 / 109_860, np.arange(7) * 20_000 / 109_800)
+SUN = 40 - 0.9 * ACROSS + 0.7 * DOWN + 0.05 * ACROSS * DOWN
+
+
+def test_the_corners_are_those_of_the_tile_and_not_of_the_grid() -> None:
+    assert read_tile(sun_grid(SUN)).sun_corners == pytest.approx(np.array([[40, 39.1], [40.7, 39.85]]), abs=1e-5)
+
+
+def test_gaps_of_the_grid_are_bridged() -> None:
+    gaps = SUN.copy()
+    gaps[0, :] = gaps[:, 6] = gaps[3, 2:5] = np.nan
+    assert read_tile(sun_grid(gaps)).sun_corners == pytest.approx(np.array([[40, 39.1], [40.7, 39.85]]), abs=1e-5)
+
+
+def test_without_a_grid_the_mean_is_everywhere() -> None:
+    mean = ((60.5, 60.5), (60.5, 60.5))
+    few = np.full_like(SUN, np.nan)
+    few[0, 0] = few[0, 1] = few[1, 0] = few[1, 1] = 40
+    line = np.full_like(SUN, np.nan)
+    line[range(7), range(7)] = 40
+    assert read_tile(TILE.encode()).sun_corners == mean
+    for values in (few, line, np.full_like(SUN, np.nan)):
+        assert read_tile(sun_grid(values)).sun_corners == mean
+
+
+@pytest.mark.parametrize(
+    ("values", "step", "found"),
+    [
+        ([["1", "2"], ["3"]], "5000", "rows of"),
+        ([["1", "2"], ["3", "high"]], "5000", "high"),
+        ([["1", "2"], ["3", "181"]], "5000", "no angle"),
+        ([["1", "2"], ["3", "-4"]], "5000", "no angle"),
+        ([["1", "2"], ["3", "4"]], "0", "every 0.0"),
+        ([["1", "2"], ["3", "4"]], "far", "far"),
+        ([], "5000", "0 values"),
+        ([["1"] * 1001], "5000", "1001"),
+    ],
+)
+def test_a_grid_that_is_none_is_refused(values: list[list[str]], step: str, found: str) -> None:
+    with pytest.raises(CorruptData, match=found):
+        read_tile(sun_grid(values, step))
 
 
 def test_a_byte_order_mark_does_not_hurt() -> None:
