@@ -119,8 +119,7 @@ class Jobs:
             parts, spent = engine.run(plan, status.attempt)
         with metered(self.store, job, "merge", "merge", status.attempt, self.settings) as meter:
             result = deliver(plan, parts, store=self.store, out=order.out, meter=meter)
-        told = f"{result.summary.get('points', 0):,} points"
-        self._note(status.moved(state="successful", message=told, finished=_now()))
+        self._note(status.moved(state="successful", message=result.message, finished=_now()))
         if not keep_cube:
             self.store.delete(f"scratch/{job}")
         return Outcome(job, order.out, result, spent, plan)

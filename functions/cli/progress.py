@@ -14,7 +14,7 @@ EVERY_SECONDS = 5.0
 
 def labels(stage: Stage, points: int) -> tuple[str, str]:
     """(what the stage's units are called, the points so far, where there are any)."""
-    return "shards" if stage.over == "shards" else "blocks", f", {points:,} points" if points else ""
+    return stage.over, f", {points:,} points" if points else ""
 
 
 @contextmanager

@@ -15,7 +15,7 @@ def outcome(found: Outcome) -> None:
     for name in found.result.files:
         print(f"{found.out / name}  {(found.out / name).stat().st_size:,} bytes")
     print(
-        f"{summary['points']:,} points, {summary['bytes'] / 1e6:,.1f} MB in {found.seconds:,.1f} s, "
+        f"{found.result.message}, {summary['bytes'] / 1e6:,.1f} MB in {found.seconds:,.1f} s, "
         f"{found.plan.grid.crs}, {found.plan.grid.resolution} m"
     )
     for note in summary["notes"]:
@@ -58,10 +58,17 @@ def plan(made: Plan, no_room: str | None) -> None:
             for scene in made.scenes[:20]
         ),
         *([("", f"... and {len(made.scenes) - 20} more")] if len(made.scenes) > 20 else []),
-        ("elevation", f"{made.elevation_name}, vertical CRS {made.vertical_crs or 'unknown'}"),
+        *(
+            [("elevation", f"{made.elevation_name}, vertical CRS {made.vertical_crs or 'unknown'}")]
+            if made.elevation_name
+            else []
+        ),
         ("units", ", ".join(f"{name} {count:,}" for name, count in predicted.units.items())),
         ("shards", f"{made.shard} x {made.shard} pixels, {predicted.parts:,} parts of at most 10,000"),
-        ("points", f"up to {predicted.points:,} of {predicted.pixels:,} pixels"),
+        # Only a process that samples makes points.
+        ("points", f"up to {predicted.points:,} of {predicted.pixels:,} pixels")
+        if "sampled_fraction" in made.inputs
+        else ("pixels", f"{predicted.pixels:,}"),
         ("result", f"up to {predicted.result_bytes / 1e6:,.1f} MB"),
         ("scratch disk", f"about {predicted.scratch_bytes / 1e6:,.1f} MB"),
         ("from the source", f"about {used.source_requests:,} requests, {used.source_bytes / 1e6:,.1f} MB"),

@@ -1,4 +1,4 @@
-"""Coordinates of the target grid's pixel centres in other CRSs: fast, to the millimetre, the same however cut.
+"""Coordinates of a grid's pixel centres in other CRSs: fast, to the millimetre, the same however cut.
 
 Transverse Mercator costs about a microsecond a pixel, ten times what everything else does to a pixel.
 Nodes on a lattice of absolute columns and rows, at most 160 m apart, are therefore transformed exactly and pixels lie
@@ -17,6 +17,8 @@ from eo.bbox import BBox
 from eo.grid import RasterGrid, TargetGrid, Window
 
 Doubles = NDArray[np.float64]
+MetreGrid = TargetGrid | RasterGrid
+"""A grid in a projected CRS in metres: the job's, or that of a scene."""
 
 NODE_DISTANCE = 160
 """Metres between exactly transformed nodes, at most."""
@@ -35,9 +37,9 @@ def transformer(source: str, target: str) -> Transformer:
 
 @dataclass(frozen=True)
 class Geolocation:
-    """Where the pixel centres of a target grid lie in another CRS."""
+    """Where the pixel centres of a grid lie in another CRS."""
 
-    grid: TargetGrid
+    grid: MetreGrid
     crs: str
     """The other CRS."""
     centre_lon: float
@@ -46,7 +48,9 @@ class Geolocation:
     @property
     def step(self) -> int:
         """Pixels between nodes: a power of two, 1 where pixels are farther apart than nodes may be."""
-        return 1 << max(0, (NODE_DISTANCE // self.grid.resolution).bit_length() - 1)
+        grid = self.grid
+        metres = grid.resolution if isinstance(grid, TargetGrid) else max(grid.dx, grid.dy)
+        return 1 << max(0, int(NODE_DISTANCE // metres).bit_length() - 1)
 
     def exact(self, cols: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
         """(x, y) of the centres of these pixels, transformed one by one."""
@@ -58,8 +62,7 @@ class Geolocation:
 
     def wrapped(self, cols: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
         """As `exact`, with longitudes as PROJ gives them: within +-180, and not rounded by unwrapping."""
-        x = self.grid.phase_x + (np.asarray(cols, np.float64) + 0.5) * self.grid.resolution
-        y = self.grid.phase_y - (np.asarray(rows, np.float64) + 0.5) * self.grid.resolution
+        x, y = self.grid.centres(cols, rows)
         if self.crs != self.grid.crs:
             x, y = transformer(self.grid.crs, self.crs).transform(x, y)
         return x, y
@@ -161,7 +164,7 @@ MARGIN = 2.0
 """Source pixels around what a window needs: one for bilinear neighbours, one for rounding."""
 
 
-def source_window(grid: TargetGrid, window: Window, raster: RasterGrid, centre_lon: float) -> Window | None:
+def source_window(grid: MetreGrid, window: Window, raster: RasterGrid, centre_lon: float) -> Window | None:
     """The pixels of a raster that resampling it onto a window may touch, None where they do not meet.
 
     Plan and align both ask here, so what the plan has fetched is what align reads.

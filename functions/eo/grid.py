@@ -160,6 +160,13 @@ class RasterGrid:
         left, _, col, _ = self.origin or (self.x, self.y, 0, 0)
         return left + (col + np.arange(self.width, dtype=np.float64) + 0.5) * self.dx
 
+    def centres(self, cols: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
+        """(x, y) of the centres of these pixels, in CRS units."""
+        left, top, col, row = self.origin or (self.x, self.y, 0, 0)
+        x = left + (col + np.asarray(cols, np.float64) + 0.5) * self.dx
+        y = top - (row + np.asarray(rows, np.float64) + 0.5) * self.dy
+        return x, y
+
     def to_sibling(self, crs: str) -> "RasterGrid":
         """The same pixels counted in the northern or southern sibling of this UTM zone: a shift, no resampling."""
         if crs == self.crs or not is_sibling(self.crs, crs):
@@ -191,6 +198,12 @@ class TargetGrid:
     def y(self, row: float) -> float:
         """Northing of the upper edge of a row."""
         return self.phase_y - row * self.resolution
+
+    def centres(self, cols: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
+        """(x, y) of the centres of these pixels, in metres."""
+        x = self.phase_x + (np.asarray(cols, np.float64) + 0.5) * self.resolution
+        y = self.phase_y - (np.asarray(rows, np.float64) + 0.5) * self.resolution
+        return x, y
 
     def window_of(self, left: float, bottom: float, right: float, top: float) -> Window:
         """The smallest window that holds these bounds, in CRS units."""

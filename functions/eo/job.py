@@ -33,12 +33,34 @@ class Sources(Record):
     classes: bool = False
     """Whether the scene classification (SCL) is needed, for masking."""
     elevation: bool = False
-    """Whether elevation is needed."""
+    """Whether elevation is needed on the target grid."""
+    context: tuple[str, ...] = ()
+    """Bands that are wanted of the whole granule of every scene, coarse (`eo.imagery.CONTEXT_METRES`), whatever the bbox."""
+    context_optional: tuple[str, ...] = ()
+    """Bands and masks that are wanted likewise of the scenes that have them: B10, MSK_OPAQUE."""
+    context_elevation: bool = False
+    """Whether elevation is needed on the granules' coarse grids."""
 
     @property
     def all_bands(self) -> tuple[str, ...]:
-        """The bands, and the classes where they are needed."""
+        """What the target grid needs: the bands, and the classes where they are needed."""
         return (*self.bands, CLASSES) if self.classes else self.bands
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """What every scene must have (classes may be missing), for the target grid and the contexts."""
+        return tuple(dict.fromkeys((*self.all_bands, *self.context)))
+
+
+class Made(Record):
+    """An array that a stage's map writes, one unit each of its windows."""
+
+    name: str
+    over: Literal["shards", "scenes"]
+    """On the target grid, as the variable and array `name`; or for each scene as `context/<scene>/<name>`."""
+    dtype: Literal["uint8", "uint16", "float32"]
+    fill: float | int | str = 0
+    """Zarr fill value; "NaN" for not a number."""
 
 
 class Stage(Record):
@@ -48,8 +70,8 @@ class Stage(Record):
     """Unique in the plan; also the folder of its parts."""
     map: str
     """`package.module:function`, called as `(unit, state, io) -> Part`."""
-    over: Literal["blocks", "shards"]
-    """Which units it maps over."""
+    over: Literal["blocks", "shards", "scenes"]
+    """Which units it maps over: blocks of sources, shards of the target grid, or whole scenes on their coarse grids."""
     reduce: str | None = None
     """`package.module:function`, called as `(parts) -> state`; the next stage receives its result."""
     halo: int = 0
@@ -58,6 +80,8 @@ class Stage(Record):
     """Peak bytes that the map holds for each pixel of its unit, beside the worker's base."""
     sources: Sources | None = None
     """What this stage brings into the cube; only the stage that fetches has it."""
+    makes: tuple[Made, ...] = ()
+    """Arrays that the map writes, beside those that fetch and align do."""
 
 
 class ImageSource(Record):
@@ -79,11 +103,13 @@ class ImageSource(Record):
     level: int = -1
     """Overview (JPEG 2000 resolution) level that is read, -1 for full resolution."""
     mean: int = 1
-    """Edge of the pixel blocks that are averaged (or, for classes, sampled) after reading the level."""
+    """Edge of the pixel blocks that are averaged (or, for classes and masks, sampled) after reading the level."""
     cell: tuple[int, int]
     """(rows, columns) of one file tile in decimated pixels: the unit in which the file is read."""
     whole: bool = False
     """Whether the file is fetched whole before it is decoded."""
+    context: bool = False
+    """Whether it is the coarse band of a whole granule, and not what the target grid is made from."""
 
 
 class ElevationSource(Record):
@@ -159,6 +185,10 @@ class Plan(Record):
     lattice: tuple[int, int]
     """(column, row) on which chunks and shards are anchored."""
     scenes: tuple[Scene, ...]
+    scene_names: tuple[str, ...] = ()
+    """What the scenes are called in the cube, and the ids of the units over scenes."""
+    contexts: tuple[RasterGrid, ...] = ()
+    """The coarse grid of each scene's whole granule, in the scene's own CRS; empty where no context is wanted."""
     uncovered: float = 0.0
     """Share of the bbox that no chosen footprint covers."""
     radiometry: dict[str, Radiometry]
@@ -181,15 +211,20 @@ class Plan(Record):
         """Where its units leave what they make."""
         return f"scratch/{self.job}/{self.generation}"
 
+    def context(self, scene: int) -> str:
+        """Group of a scene's coarse arrays in the cube."""
+        return f"context/{self.scene_names[scene]}"
+
 
 class Unit(Record):
-    """One call of a stage's map: a block of a cube array, or a shard of the target grid."""
+    """One call of a stage's map: a block of a cube array, a shard of the target grid, or a scene's coarse grid."""
 
     id: str
+    """Scene: its name in the cube."""
     window: Window
-    """Block: pixels of the array. Shard: absolute columns and rows of the target grid."""
+    """Block: pixels of the array. Shard: absolute columns and rows of the target grid. Scene: all of its coarse grid."""
     array: str = ""
-    """Block: name of the cube array."""
+    """Block: name of the cube array. Scene: the group of its coarse arrays (`Plan.context`)."""
 
 
 class Part(Record):
@@ -218,8 +253,14 @@ class Result(Record):
     files: dict[str, str]
     """SHA-256 in hex, by file name; of a joined file the composite one (`eo.checksums`)."""
     summary: dict[str, Any]
+    """`bytes` and `notes`, and `points` or a `message` that says in a few words how much was made."""
     usage: UsageTotal | None = None
     """What the job took; no product, so it differs from run to run."""
+
+    @property
+    def message(self) -> str:
+        """How much was made, in a few words."""
+        return str(self.summary.get("message") or f"{self.summary.get('points', 0):,} points")
 
 
 class Output(Record):

@@ -47,7 +47,7 @@ def _mosaic(window: Window, in_box: NDArray[np.bool_], io: UnitIO) -> tuple[NDAr
     seen = np.zeros(window.shape, bool)
     """Where some scene has data, masked or not."""
     for index in range(len(plan.scenes)):
-        own = {s.band: (name, s) for name, s in plan.sources.items() if isinstance(s, ImageSource) and s.scene == index}
+        own = _of_scene(index, io)
         if any(band not in own for band in bands) or not _reaches(own[bands[0]][1], window, io):
             continue
         values = {band: _band(*own[band], window, io) for band in bands}
@@ -73,6 +73,15 @@ def _mosaic(window: Window, in_box: NDArray[np.bool_], io: UnitIO) -> tuple[NDAr
     valid = in_box & (origin > 0)
     found = {"empty": in_box & ~seen, "masked": in_box & seen & (origin == 0), "valid": valid}
     return valid.view(np.uint8), {name: int(np.count_nonzero(pixels)) for name, pixels in found.items()}
+
+
+def _of_scene(index: int, io: UnitIO) -> dict[str, tuple[str, ImageSource]]:
+    """By band: (array, source) of what a scene has for the target grid."""
+    return {
+        source.band: (name, source)
+        for name, source in io.plan.sources.items()
+        if isinstance(source, ImageSource) and source.scene == index and not source.context
+    }
 
 
 def _reaches(source: ImageSource, window: Window, io: UnitIO) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eo.catalog import CLASSES
+from eo.catalog import is_class
 from eo.errors import CorruptData
 from eo.grid import RasterGrid, Window
 from eo.job import ElevationSource, ImageSource, Part, Unit
@@ -72,15 +72,15 @@ def _values(dataset: Any, source: ImageSource, cell: Window, mean: int, name: st
     if mean == 1:
         return _decimated(_read(dataset, source, cell, 1, name), source, 1, name)
     edge = max(1, READ_AT_ONCE // mean)
-    values = np.empty(cell.shape, np.uint8 if source.band == CLASSES else np.uint16)
+    values = np.empty(cell.shape, np.uint8 if is_class(source.band) else np.uint16)
     for piece in cell.cells(edge, edge):
         values[piece.slices(cell)] = _decimated(_read(dataset, source, piece, mean, name), source, mean, name)
     return values
 
 
 def _decimated(values: NDArray[Any], source: ImageSource, mean: int, name: str) -> NDArray[Any]:
-    """Blocks of pixels as one: the mean of numbers, the pixel next to the middle of classes."""
-    wanted = np.uint8 if source.band == CLASSES else np.uint16
+    """Blocks of pixels as one: the mean of numbers, the pixel next to the middle of classes and masks."""
+    wanted = np.uint8 if is_class(source.band) else np.uint16
     if values.dtype != wanted:
         low, high = np.iinfo(wanted).min, np.iinfo(wanted).max
         if values.dtype.kind not in "iu" or values.min() < low or values.max() > high:
@@ -91,7 +91,7 @@ def _decimated(values: NDArray[Any], source: ImageSource, mean: int, name: str) 
         values = values.astype(wanted)
     if mean == 1:
         return values
-    if source.band == CLASSES:
+    if is_class(source.band):
         return np.ascontiguousarray(values[mean // 2 :: mean, mean // 2 :: mean])
     return mean_dn(values, mean)
 

@@ -1,22 +1,23 @@
-"""Elevation at the pixel centres of a shard, from the cube's sheets."""
+"""Elevation at the pixel centres of a window, from the cube's sheets."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eo.geolocate import Geolocation, source_window
-from eo.grid import RasterGrid, TargetGrid, Window
+from eo.geolocate import Geolocation, MetreGrid, source_window
+from eo.grid import RasterGrid, Window
 from eo.job import ElevationSource
 from eo.resample import bilinear_float
 from eo.unit_io import UnitIO
 
 
-def elevation(window: Window, io: UnitIO) -> NDArray[np.float32]:
+def elevation(window: Window, io: UnitIO, grid: MetreGrid | None = None) -> NDArray[np.float32]:
     """Metres, of shape window.shape, NaN where no sheet knows; bilinear in each DEM's own lattice.
 
+    The window is of the job's target grid, or of `grid` where one is given.
     Where sheets meet (a DEM whose posts grow sparser towards the poles) the first, northern one also owns the strip
     between its last row of posts and the next sheet's first, and interpolates across it.
     """
-    grid, centre = io.plan.grid, io.plan.bbox.centre_lon
+    grid, centre = grid or io.plan.grid, io.plan.bbox.centre_lon
     result = np.full(window.shape, np.nan, np.float32)
     sheets = [(name, source) for name, source in io.plan.sources.items() if isinstance(source, ElevationSource)]
     for index, (name, source) in enumerate(sheets):
@@ -69,7 +70,7 @@ def _first_row(
     below: tuple[str, ElevationSource],
     upper: RasterGrid,
     *,
-    grid: TargetGrid,
+    grid: MetreGrid,
     window: Window,
     centre: float,
     io: UnitIO,

@@ -58,8 +58,7 @@ def _merge(store: "BucketStore", event: Event, settings: Settings) -> dict[str, 
     with metered(store, job, "merge", "merge", attempt, settings) as meter:
         plan = read_plan(meter.store, job)
         result = fan_in(plan, read_parts(meter.store, plan, plan.stages[-1].name), store=meter.store, meter=meter)
-    message = f"{result.summary.get('points', 0):,} points"
-    status = life.end(store, job, attempt, state="successful", message=message)
+    status = life.end(store, job, attempt, state="successful", message=result.message)
     return {"job": job, "state": status.state}
 
 

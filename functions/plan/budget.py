@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eo.errors import TooLarge
@@ -59,6 +59,19 @@ def shard_memory(edge: int, stages: Sequence[Stage]) -> int:
     )
 
 
+def scene_memory(units: Mapping[str, Sequence[Unit]], stages: Sequence[Stage]) -> int:
+    """Peak resident bytes of the hungriest stage over scenes."""
+    return WORKER_BASE + max(
+        (
+            unit.window.pixels * stage.bytes_per_pixel
+            for stage in stages
+            if stage.over == "scenes"
+            for unit in units[stage.name]
+        ),
+        default=0,
+    )
+
+
 def image_memory(*, tile: tuple[int, int], cell: tuple[int, int], factor: int) -> int:
     """Bytes that a block of an image holds: it is read cell by cell, so the block's own size does not matter.
 
@@ -102,13 +115,10 @@ def predict(
     memory = max(
         WORKER_BASE + block_memory,
         max((shard_memory(max(s.width, s.height), stages) for s in shards), default=0),
+        scene_memory(units, stages),
     )
-    fetched = {unit.array: 0 for stage in stages for unit in units[stage.name]}
-    for stage in stages:
-        for unit in units[stage.name]:
-            fetched[unit.array] += unit.window.pixels
-    shard_pixels = sum(shard.pixels for shard in shards)
-    scratch = sum(STORED_BYTES[array.dtype] * fetched.get(array.name, shard_pixels) for array in arrays)
+    written = written_pixels(arrays, units, stages, shards)
+    scratch = sum(STORED_BYTES[array.dtype] * written[array.name] for array in arrays)
     records = UNIT_BYTES * sum(len(units[stage.name]) for stage in stages) + ARRAY_BYTES * len(arrays)
     work = Work(
         units=units,
@@ -132,6 +142,24 @@ def predict(
         parts=len(shards),
         usage=forecast(work, memory_mb=memory_mb),
     )
+
+
+def written_pixels(
+    arrays: Sequence[ArraySpec], units: Mapping[str, Sequence[Unit]], stages: Sequence[Stage], shards: Sequence[Window]
+) -> dict[str, int]:
+    """How many pixels of each array are written: by blocks, by scenes all of them, or by shards."""
+    fetched: dict[str, int] = {}
+    groups: dict[str, int] = {}
+    for stage in stages:
+        for unit in units[stage.name]:
+            if stage.over == "blocks":
+                fetched[unit.array] = fetched.get(unit.array, 0) + unit.window.pixels
+            elif stage.over == "scenes":
+                groups[unit.array] = unit.window.pixels
+    shard_pixels = sum(shard.pixels for shard in shards)
+    return {
+        array.name: fetched.get(array.name, groups.get(array.name.rpartition("/")[0], shard_pixels)) for array in arrays
+    }
 
 
 def check(predicted: Prediction, *, memory: int, max_points: int | None) -> None:

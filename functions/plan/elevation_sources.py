@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from eo.bbox import MAX_SPAN, BBox
 from eo.errors import NothingFound
-from eo.grid import TargetGrid, Window
+from eo.geolocate import LONLAT, Geolocation, outline
+from eo.grid import RasterGrid, TargetGrid, Window
+from eo.imagery import context_strips
 from eo.job import ArraySpec, ElevationSource, Unit
 from eo.sources import elevation
 from eo.sources.lattice import Lattice
@@ -33,19 +36,55 @@ class Sheets:
     requests: int = 0
     bytes_in: int = 0
     memory: int = 0
-    """Most bytes that a block holds."""
+    """Most bytes that a block holds, or a strip of a context."""
     withheld: list[str] = field(default_factory=list)
     """Tiles of land that the job touches and the source does not give."""
 
 
-def sheets(lattices: Sequence[Lattice], *, grid: TargetGrid, shards: Sequence[Window], centre_lon: float) -> Sheets:
-    """Plan the elevation part of the fetch stage. Raises NothingFound where no lattice meets the job.
+def around(bbox: BBox, contexts: Sequence[RasterGrid]) -> BBox:
+    """A box that holds a job and the granules of its contexts, and has the job's central meridian.
 
+    All longitudes of a job are counted around that meridian, those of its lattices of elevation too.
+    """
+    if not contexts:
+        return bbox
+    centre = bbox.centre_lon
+    west, south, east, north = bbox.unwrapped()
+    half = (east - west) / 2
+    for grid in contexts:
+        lon, lat = outline(Geolocation(grid, LONLAT, centre), grid.window)
+        # Of pixel centres, and straight between nine points of an edge: a sixteenth more is ample.
+        up = (lat.max() - lat.min()) / 16
+        half = max(half, float(abs(lon - centre).max() + (lon.max() - lon.min()) / 16))
+        south, north = min(south, float(lat.min() - up)), max(north, float(lat.max() + up))
+    half = min(half, MAX_SPAN / 2.001)
+    west, east = centre - half, centre + half
+    # Rounding must not move -180 to the other side, where longitudes are counted from 0 to 360.
+    east += 1e-12 * half
+    return BBox(west + 360 * (west < -180), max(south, -90.0), east - 360 * (east > 180), min(north, 90.0))
+
+
+def sheets(
+    lattices: Sequence[Lattice],
+    *,
+    grid: TargetGrid,
+    shards: Sequence[Window],
+    centre_lon: float,
+    contexts: Sequence[RasterGrid] = (),
+) -> Sheets:
+    """Plan the elevation part of the fetch stage: under shards of the target grid, and under all of the contexts.
+
+    Raises NothingFound where no lattice meets the job.
     Cells, which the source keeps together, can have millions of posts, so a block is what is needed of one.
     """
     result = Sheets()
     for number, lattice in enumerate(lattices):
         windows = needed(grid, shards, lattice.grid, centre_lon)
+        for context in contexts:
+            strips = needed(context, list(context_strips(context)), lattice.grid, centre_lon)
+            # Read together by the context stage: many, of a DEM with finer posts than Sentinel-2's pixels.
+            result.memory = max([result.memory, *(strip.pixels * BYTES_PER_POST for strip in strips)])
+            windows += strips
         if not windows:
             continue
         size = (lattice.grid.height, lattice.grid.width)

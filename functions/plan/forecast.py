@@ -10,9 +10,9 @@ from eo.grid import Window
 from eo.job import ArraySpec, Stage, Unit
 from eo.usage import UsageTotal, gb_seconds
 
-SECONDS_PER_MEGAPIXEL = {"blocks": 0.13, "shards": 0.07}
+SECONDS_PER_MEGAPIXEL = {"blocks": 0.13, "shards": 0.07, "scenes": 2.0}
 """CPU seconds for a million pixels of one band (decode and write) or of one shard's stage (measured from
-the records of jobs of 1 to 17 Mpx: 0.11 to 0.13, 0.03 to 0.07)."""
+the records of jobs of 1 to 17 Mpx: 0.11 to 0.13, 0.03 to 0.07), or of one scene's stage on its coarse grid."""
 SECONDS_PER_CALL = 0.02
 """CPU seconds of a call before it holds a pixel: the cube's metadata, the records (measured from records)."""
 SECONDS_OF_PLAN = 0.5
@@ -80,9 +80,20 @@ def cores(memory_mb: int) -> float:
 def _requests(work: Work, unit_calls: int, calls: int) -> tuple[int, int]:
     """(reads, writes) of the store."""
     chunks = {array.name: array.chunks for array in work.arrays}
-    blocks = [(unit.window, chunks[unit.array]) for units in work.units.values() for unit in units if unit.array]
-    fetched = {unit.array for units in work.units.values() for unit in units if unit.array}
-    own = [array for array in work.arrays if array.name not in fetched]
+    by_kind: dict[str, list[Unit]] = {"blocks": [], "shards": [], "scenes": []}
+    for stage in work.stages:
+        by_kind[stage.over] += work.units[stage.name]
+    blocks = [(unit.window, chunks[unit.array]) for unit in by_kind["blocks"]]
+    fetched = {unit.array for unit in by_kind["blocks"]}
+    of_scene: dict[str, list[ArraySpec]] = {unit.array: [] for unit in by_kind["scenes"]}
+    own: list[ArraySpec] = []
+    made: list[ArraySpec] = []
+    for array in work.arrays:
+        group = of_scene.get(_group(array.name))
+        if group is not None:
+            group.append(array)
+        if array.name not in fetched:
+            (own if group is None else made).append(array)
     of_blocks = sum(_chunks(window, chunk) for window, chunk in blocks)
     edge = own[0].chunks if own else (1, 1)
     of_shards = sum(_chunks(shard, edge) for shard in work.shards)
@@ -91,12 +102,20 @@ def _requests(work: Work, unit_calls: int, calls: int) -> tuple[int, int]:
     # and itself; the merge copies bodies and writes its few files.
     writes = of_blocks + of_shards * len(own) + 2 * unit_calls + 2 * len(work.shards)
     writes += len(work.stages) + len(work.arrays) + 2 + len(work.shards) + 10
+    writes += sum(_chunks(Window(0, 0, *array.shape[::-1]), array.chunks) for array in made)
     # Align reads each chunk that was fetched, and at least one of each array for every shard; the stages after it read
     # every variable. A process opens the plan and each array once. The merge reads parts, thumbnails and records.
-    per_shard = len(fetched) * len(work.shards)
+    per_shard = len([name for name in fetched if _group(name) not in of_scene]) * len(work.shards)
     reads = max(of_blocks, per_shard) + of_shards * work.variables * max(0, shard_stages - 1)
     reads += unit_calls + (shard_stages + 1) * len(work.shards) + calls
+    # A unit over a scene reads all that is there of it.
+    reads += sum(_chunks(unit.window, array.chunks) for unit in by_kind["scenes"] for array in of_scene[unit.array])
     return reads, writes
+
+
+def _group(array: str) -> str:
+    """Group in which an array lies in the cube."""
+    return array.rpartition("/")[0]
 
 
 def _chunks(window: Window, chunk: tuple[int, int]) -> int:

@@ -1,5 +1,6 @@
-"""Where a job's pixels lie and how they are cut: target grid, lattice, shards."""
+"""Where a job's pixels lie and how they are cut: target grid, lattice, shards; and the units over scenes."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import shapely
@@ -8,7 +9,7 @@ from shapely import Polygon
 from eo.bbox import BBox
 from eo.catalog import Scene
 from eo.errors import InvalidInput
-from eo.grid import TargetGrid, Window, is_sibling
+from eo.grid import RasterGrid, TargetGrid, Window, is_sibling
 from eo.job import Sources, Unit
 from plan.files import Files
 from plan.scene_sources import Decimated
@@ -76,4 +77,13 @@ def shard_units(windows: list[Window], edge: int, anchor: tuple[int, int]) -> li
     return [
         Unit(id=f"r{row - top:05d}c{col - left:05d}", window=window)
         for (row, col), window in zip(places, windows, strict=True)
+    ]
+
+
+def scene_units(names: Sequence[str], contexts: Sequence[RasterGrid]) -> list[Unit]:
+    """One unit for each scene, of all of its context; none where no context is wanted."""
+    if not contexts:
+        return []
+    return [
+        Unit(id=name, window=grid.window, array=f"context/{name}") for name, grid in zip(names, contexts, strict=True)
     ]

@@ -54,13 +54,16 @@ def find(folder: Path, *, collection: str, bbox: BBox, datetime: str | None = No
     return [c for c, meets in zip(candidates, _meet(candidates, bbox), strict=True) if meets]
 
 
-def load(candidates: Sequence[Candidate], *, folder: Path, bands: Sequence[str]) -> list[Scene]:
+def load(
+    candidates: Sequence[Candidate], *, folder: Path, bands: Sequence[str], optional: Sequence[str] = ()
+) -> list[Scene]:
     """Make scenes of candidates that `find` gave; their assets have absolute paths inside the folder.
 
+    `optional` bands are taken of scenes that have them.
     Raises what `scene_from_item` raises, InvalidInput where an asset that is needed is remote or lies outside of the
     folder, and CorruptData where its file is missing.
     """
-    return [_scene(candidate, folder, bands) for candidate in candidates]
+    return [_scene(candidate, folder, bands, optional) for candidate in candidates]
 
 
 def locate(href: str, *, base: Path, folder: Path) -> str:
@@ -80,12 +83,12 @@ def locate(href: str, *, base: Path, folder: Path) -> str:
     return str(resolved)
 
 
-def _scene(candidate: Candidate, folder: Path, bands: Sequence[str]) -> Scene:
+def _scene(candidate: Candidate, folder: Path, bands: Sequence[str], optional: Sequence[str]) -> Scene:
     path = candidate.path
     if path is None:
         raise InvalidInput(f"scene {candidate.id} does not come from a folder")
     if path.is_dir():
-        return safe_catalog.scene(path, folder=folder, bands=bands)
+        return safe_catalog.scene(path, folder=folder, bands=bands, optional=optional)
     item = next((item for item in _items_of(path) if item.get("id") == candidate.id), None)
     if item is None:
         raise CorruptData(f"{path} changed while the job was planned: item {candidate.id} is gone; plan again")
@@ -93,6 +96,7 @@ def _scene(candidate: Candidate, folder: Path, bands: Sequence[str]) -> Scene:
         return scene_from_item(
             item,
             bands=bands,
+            optional=optional,
             locate=lambda href: locate(href, base=path.parent, folder=folder),
             metadata=lambda: _metadata(item, path.parent, folder),
             href=str(path.resolve()),

@@ -40,7 +40,8 @@ def notes(
 ) -> list[str]:
     """What the user should know about the choice."""
     lines = []
-    if inputs.mask_clouds and any(CLASSES not in scene.assets for scene in scenes):
+    looked_at = any(source.context for source in images.sources.values())  # its clouds are found there
+    if inputs.mask_clouds and not looked_at and any(CLASSES not in scene.assets for scene in scenes):
         lines.append("clouds are not masked where a scene has no classification (L1C has none)")
     if uncovered > 0:
         lines.append(f"no scene covers {100 * uncovered:.2f} % of the bbox")
@@ -50,7 +51,7 @@ def notes(
     moved = {
         source.scene
         for source in images.sources.values()
-        if source.band != CLASSES and grid.offset_of(source.grid.to_sibling(grid.crs)) is None
+        if source.band != CLASSES and not source.context and grid.offset_of(source.grid.to_sibling(grid.crs)) is None
     }
     if moved:
         which = "all scenes are" if len(moved) == len(scenes) else f"{len(moved)} of {len(scenes)} scenes are"

@@ -9,28 +9,30 @@ from typing import TYPE_CHECKING, Any
 import eo
 from eo import inputs as shared_inputs
 from eo import safe_zip
-from eo.catalog import Scene
+from eo.catalog import MASKS, Scene
 from eo.errors import NothingFound
-from eo.grid import TargetGrid, Window
-from eo.job import ArraySpec, Plan, Process, Sources, TargetArray, Unit
+from eo.job import Plan, Process, Sources, Unit
 from eo.radiometry import Radiometry, common
 from eo.settings import Settings
 from eo.sources import elevation
 from eo.traffic import Traffic
 from eo.transport import cdse_keys
-from plan import budget, search
+from plan import budget, granule, search
 from plan.choose import choose
-from plan.elevation_sources import Sheets, sheets
+from plan.context_sources import add_contexts
+from plan.cube_arrays import made_arrays, target_arrays
+from plan.elevation_sources import Sheets, around, sheets
 from plan.files import Files
-from plan.job_grid import grid_lattice, job_grid, shard_units, shard_windows
+from plan.job_grid import grid_lattice, job_grid, scene_units, shard_units, shard_windows
 from plan.notes import elevation_name, notes, vertical_crs
-from plan.scene_sources import Fetched, fetched
+from plan.scene_sources import fetched, scene_names
 from plan.target import pixels_inside
 from plan.upload_catalog import UploadedProduct, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from eo.grid import RasterGrid
     from eo.inputs import CubeInputs
     from eo.sources.lattice import Lattice
 
@@ -65,15 +67,33 @@ def make_plan(
     traffic = Traffic()
     if product is not None:
         folder = product.store.temporary(f"scratch/{job}/files")
-        with unpacked(product, inputs, bands=wanted.all_bands, folder=folder) as found:
+        with unpacked(
+            product,
+            inputs,
+            bands=wanted.required,
+            optional=wanted.context_optional,
+            conditions=bool(wanted.context),
+            folder=folder,
+        ) as found:
             files = Files([found.here], "local", settings=settings, traffic=traffic)
-            chosen = Chosen([found.there], found.uncovered, safe_zip.ADAPTER, files)
+            chosen = Chosen([found.there], found.uncovered, safe_zip.ADAPTER, files, found.notes)
             return _planned(process, inputs, chosen, job=job, settings=settings, shard=shard, lattice=lattice)
     if inputs.source == "cdse":
         cdse_keys(settings)  # before the catalogue is asked for what could not be read
     scenes, uncovered = find_scenes(inputs, wanted, settings=settings, now=now or dt.datetime.now(dt.UTC))
+    told: tuple[str, ...] = ()
+    if wanted.context:
+        complete = granule.completed(
+            scenes,
+            inputs.source,
+            masks=[band for band in wanted.context_optional if band in MASKS],
+            folder=_folder(inputs),
+            settings=settings,
+            traffic=traffic,
+        )
+        scenes, told = complete.scenes, complete.notes
     files = Files(scenes, inputs.source, settings=settings, traffic=traffic)
-    chosen = Chosen(scenes, uncovered, inputs.source, files)
+    chosen = Chosen(scenes, uncovered, inputs.source, files, told)
     return _planned(process, inputs, chosen, job=job, settings=settings, shard=shard, lattice=lattice)
 
 
@@ -88,6 +108,8 @@ class Chosen:
     adapter: str
     """How fetch comes to their files."""
     files: Files
+    notes: tuple[str, ...] = ()
+    """What was wrong with what their granules tell."""
 
 
 def _planned(
@@ -127,19 +149,39 @@ def _planned(
             f"no file of the {len(scenes)} scenes reaches into bbox {inputs.bbox}, whatever their footprints say; "
             "check the catalogue"
         )
+    names = scene_names(scenes)
+    contexts: tuple[RasterGrid, ...] = ()
+    if wanted.context:
+        contexts = add_contexts(
+            images, scenes, names, files, adapter=chosen.adapter, wanted=wanted, chunk=settings.chunk
+        )
     lattices: Sequence[Lattice] = ()
     heights = Sheets()
-    if wanted.elevation:
+    if wanted.elevation or wanted.context_elevation:
+        below = contexts if wanted.context_elevation else ()
         lattices = elevation.describe(
-            inputs.dem, path=inputs.dem_path, bbox=inputs.bbox, settings=settings, traffic=traffic
+            inputs.dem, path=inputs.dem_path, bbox=around(inputs.bbox, below), settings=settings, traffic=traffic
         )
-        heights = sheets(lattices, grid=grid, shards=windows, centre_lon=inputs.bbox.centre_lon)
+        heights = sheets(
+            lattices,
+            grid=grid,
+            shards=windows if wanted.elevation else [],
+            centre_lon=inputs.bbox.centre_lon,
+            contexts=below,
+        )
+    names = [names[index] for index in images.used]
     scenes = images.keep_used(scenes)
     radiometry = {
         band: common([scene.assets[band].radiometry or Radiometry(0) for scene in scenes]) for band in wanted.bands
     }
-    arrays, targets = target_arrays(scenes, images, wanted, grid=grid, anchor=anchor, chunk=settings.chunk)
-    by_kind = {"blocks": [*images.units, *heights.units], "shards": shard_units(windows, edge, anchor)}
+    makes = [made for stage in stages for made in stage.makes]
+    arrays, targets = target_arrays(scenes, images, wanted, makes, grid=grid, anchor=anchor, chunk=settings.chunk)
+    arrays += made_arrays(makes, names, contexts)
+    by_kind = {
+        "blocks": [*images.units, *heights.units],
+        "shards": shard_units(windows, edge, anchor),
+        "scenes": scene_units(names, contexts),
+    }
     units = {stage.name: by_kind[stage.over] for stage in stages}
     pixels = pixels_inside(grid, inputs.bbox)
     predicted = budget.predict(
@@ -170,6 +212,8 @@ def _planned(
         shard=edge,
         lattice=anchor,
         scenes=tuple(scenes),
+        scene_names=tuple(names),
+        contexts=contexts,
         uncovered=uncovered,
         radiometry=radiometry,
         vertical_crs=vertical_crs(lattices, inputs),
@@ -180,8 +224,9 @@ def _planned(
         stages=tuple(stages),
         predicted=predicted,
         notes=(
+            *chosen.notes,
             *notes(inputs, scenes, images, uncovered=uncovered, grid=grid),
-            *(f"{name} is withheld: no points there" for name in heights.withheld),
+            *(f"{name} is withheld: no elevation there" for name in heights.withheld),
         ),
     )
     return Planned(plan, units, traffic)
@@ -191,7 +236,7 @@ def find_scenes(
     inputs: "CubeInputs", wanted: Sources, *, settings: Settings, now: dt.datetime
 ) -> tuple[list[Scene], float]:
     """(the scenes in the order in which they fill, share of the bbox that none covers)."""
-    folder = None if inputs.catalog is None else Path(inputs.catalog).absolute()
+    folder = _folder(inputs)
     when = inputs.datetime or (None if inputs.source == "local" else shared_inputs.last_days(now))
     found = search.find(
         inputs.source,
@@ -209,53 +254,16 @@ def find_scenes(
         )
     choice = choose(found, inputs.bbox, max_cloud_cover=inputs.max_cloud_cover)
     scenes = search.load(
-        inputs.source, choice.candidates, bands=wanted.all_bands, settings=settings, local_folder=folder
+        inputs.source,
+        choice.candidates,
+        bands=wanted.required,
+        optional=wanted.context_optional,
+        settings=settings,
+        local_folder=folder,
     )
     return scenes, choice.uncovered
 
 
-def target_arrays(
-    scenes: list[Scene],
-    images: Fetched,
-    wanted: Sources,
-    *,
-    grid: TargetGrid,
-    anchor: tuple[int, int],
-    chunk: int,
-) -> tuple[list[ArraySpec], dict[str, TargetArray]]:
-    """Arrays on the target grid, and where each variable is kept.
-
-    The bands of a scene that is the only one and lies on the grid stay where they were fetched.
-    """
-    window = grid.window.shifted(-anchor[0], -anchor[1]).snapped(chunk, chunk).shifted(*anchor)
-    arrays: list[ArraySpec] = []
-    targets: dict[str, TargetArray] = {}
-
-    def add(name: str, dtype: str, fill: float | str = 0) -> None:
-        arrays.append(ArraySpec(name=name, shape=window.shape, chunks=(chunk, chunk), dtype=dtype, fill=fill))
-        targets[name] = TargetArray(array=name, window=window)
-
-    for band in wanted.bands:
-        alias = sole_alias(band, images, grid)
-        if alias is None:
-            add(f"bands/{band}", "uint16")
-            targets[band] = targets.pop(f"bands/{band}")
-        else:
-            targets[band] = alias
-    add("valid", "uint8")
-    if len(scenes) > 1:
-        add("scene", "uint8" if len(scenes) < 255 else "uint16")
-    if wanted.elevation:
-        add("elevation", "float32", "NaN")
-    return arrays, targets
-
-
-def sole_alias(band: str, images: Fetched, grid: TargetGrid) -> TargetArray | None:
-    """The one scene's array of a band, where it is on the target grid."""
-    own = [(name, source) for name, source in images.sources.items() if source.band == band]
-    if len({source.scene for source in images.sources.values()}) != 1 or len(own) != 1:
-        return None
-    name, source = own[0]
-    local = source.grid.to_sibling(grid.crs)
-    offset = grid.offset_of(local)
-    return None if offset is None else TargetArray(array=name, window=Window(*offset, local.width, local.height))
+def _folder(inputs: "CubeInputs") -> Path | None:
+    """The folder of a local catalogue, None where the job has none."""
+    return None if inputs.catalog is None else Path(inputs.catalog).absolute()

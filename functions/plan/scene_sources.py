@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from eo import safe_zip
-from eo.catalog import CLASSES, Asset, Scene
-from eo.geolocate import is_geographic, source_window, transformer
+from eo.catalog import Asset, Scene, is_class
+from eo.geolocate import MetreGrid, is_geographic, source_window, transformer
 from eo.grid import RasterGrid, TargetGrid, Window
 from eo.job import ArraySpec, ImageSource, Sources, Unit
 from eo.range_file import BLOCK
@@ -36,16 +36,60 @@ class Fetched:
     memory: int = 0
     """Most bytes that a block holds."""
 
+    @property
+    def used(self) -> list[int]:
+        """Indices of the scenes of which something is fetched."""
+        return sorted({source.scene for source in self.sources.values()})
+
     def keep_used(self, scenes: Sequence[Scene]) -> list[Scene]:
         """The scenes of which something is fetched; the sources are renumbered to count among them.
 
         A footprint can lie. A scene whose file does not reach the job must not count in its offsets or its lineage.
         """
-        used = sorted({source.scene for source in self.sources.values()})
+        used = self.used
         self.sources = {
             name: source.model_copy(update={"scene": used.index(source.scene)}) for name, source in self.sources.items()
         }
         return [scenes[index] for index in used]
+
+    def add(self, name: str, what: "BandFile", windows: Sequence[Window], chunk: int) -> None:
+        """Bring the cells of a file that windows of it (in pixels as they are read) touch, as the cube's array `name`."""
+        file, asset = what.file, what.asset
+        cut = file.cutting(chunk)
+        cells = touched(windows, cut.cell)
+        part = extent(cells, cut.cell, file.size)
+        remote = _remote(what.adapter, asset, file, cut, cells)
+        self.sources[name] = ImageSource(
+            adapter=what.adapter,
+            scene=what.scene,
+            band=what.band,
+            asset=asset,
+            file_grid=file.info.grid,
+            grid=file.grid.cropped(part),
+            origin=(part.col, part.row),
+            level=file.level,
+            mean=file.mean,
+            cell=cut.cell,
+            whole=remote.whole,
+            context=what.context,
+        )
+        self.arrays.append(
+            ArraySpec(
+                name=name,
+                shape=part.shape,
+                chunks=(min(cut.chunks[0], part.height), min(cut.chunks[1], part.width)),
+                dtype="uint8" if is_class(what.band) else "uint16",
+            )
+        )
+        self.units += [
+            _unit(name, window.shifted(-part.col, -part.row))
+            for window in blocks(cells, cut.cell, file.size, whole=remote.one_call)
+        ]
+        self.requests += remote.requests
+        self.bytes_in += remote.size
+        factor = round(file.grid.dx / file.info.grid.dx)
+        memory = budget.image_memory(tile=file.info.tile, cell=cut.cell, factor=factor)
+        self.memory = max(self.memory, memory)
 
 
 @dataclass(frozen=True)
@@ -58,7 +102,7 @@ class Decimated:
     level: int
     """Overview level, -1 for full resolution."""
     mean: int
-    """Edge of the blocks averaged (sampled, for classes) after reading the level."""
+    """Edge of the blocks averaged (sampled, for classes and masks) after reading the level."""
 
     @classmethod
     def of(cls, info: FileInfo, resolution: int, *, classes: bool) -> "Decimated":
@@ -83,9 +127,23 @@ class Decimated:
         return cutting((_tile(rows, file.height, factor), _tile(cols, file.width, factor)), self.size, chunk)
 
 
+@dataclass(frozen=True)
+class BandFile:
+    """One band of one scene, and how it is read."""
+
+    adapter: str
+    scene: int
+    """Index among the scenes."""
+    band: str
+    asset: Asset
+    file: Decimated
+    context: bool = False
+    """Whether it is read for the scene's context."""
+
+
 def _tile(edge: int, whole: int, factor: int) -> int:
-    """Edge of a file's tile in decimated pixels; of several tiles, where one is no whole number of them."""
-    return -(-edge // factor) if edge % factor == 0 or edge >= whole else edge
+    """Edge of a file's tile in decimated pixels; of as few tiles as are a whole number of them, where one is not."""
+    return -(-edge // factor) if edge >= whole else edge // math.gcd(edge, factor)
 
 
 def fetched(
@@ -105,48 +163,14 @@ def fetched(
     needs: dict[tuple[int, RasterGrid], list[Window]] = {}
     for index, scene in enumerate(scenes):
         for band in (b for b in wanted.all_bands if b in scene.assets):
-            file = Decimated.of(files.info(index, band), grid.resolution, classes=band == CLASSES)
+            file = Decimated.of(files.info(index, band), grid.resolution, classes=is_class(band))
             local = file.grid.to_sibling(grid.crs)
             if (index, local) not in needs:
                 needs[index, local] = needed(grid, near(shards, local, grid), local, centre_lon)
             windows = needs[index, local]
             if windows:
-                asset = scene.assets[band]
-                cut = file.cutting(chunk)
-                cells = touched(windows, cut.cell)
-                part = extent(cells, cut.cell, file.size)
-                remote = _remote(adapter, asset, file, cut, cells)
-                name = f"scenes/{names[index]}/{band}"
-                result.sources[name] = ImageSource(
-                    adapter=adapter,
-                    scene=index,
-                    band=band,
-                    asset=asset,
-                    file_grid=file.info.grid,
-                    grid=file.grid.cropped(part),
-                    origin=(part.col, part.row),
-                    level=file.level,
-                    mean=file.mean,
-                    cell=cut.cell,
-                    whole=remote.whole,
-                )
-                result.arrays.append(
-                    ArraySpec(
-                        name=name,
-                        shape=part.shape,
-                        chunks=(min(cut.chunks[0], part.height), min(cut.chunks[1], part.width)),
-                        dtype="uint8" if band == CLASSES else "uint16",
-                    )
-                )
-                result.units += [
-                    _unit(name, window.shifted(-part.col, -part.row))
-                    for window in blocks(cells, cut.cell, file.size, whole=remote.one_call)
-                ]
-                result.requests += remote.requests
-                result.bytes_in += remote.size
-                factor = round(file.grid.dx / file.info.grid.dx)
-                memory = budget.image_memory(tile=file.info.tile, cell=cut.cell, factor=factor)
-                result.memory = max(result.memory, memory)
+                what = BandFile(adapter, index, band, scene.assets[band], file)
+                result.add(f"scenes/{names[index]}/{band}", what, windows, chunk)
     return result
 
 
@@ -199,8 +223,8 @@ def _seconds(requests: int, size: float) -> float:
     return requests * SECONDS_PER_REQUEST + size / BYTES_PER_SECOND
 
 
-def needed(grid: TargetGrid, shards: Sequence[Window], raster: RasterGrid, centre_lon: float) -> list[Window]:
-    """Windows of a raster that align reads for these shards; one pixel larger, for align counts from another origin."""
+def needed(grid: MetreGrid, shards: Sequence[Window], raster: RasterGrid, centre_lon: float) -> list[Window]:
+    """Windows of a raster that are read for these shards; one pixel larger, for who reads counts from another origin."""
     windows = (source_window(grid, shard, raster, centre_lon) for shard in shards)
     grown = (window.grown(1).intersection(raster.window) for window in windows if window is not None)
     return [window for window in grown if window is not None]

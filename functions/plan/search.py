@@ -39,16 +39,18 @@ def load(
     candidates: Sequence[Candidate],
     *,
     bands: Sequence[str],
+    optional: Sequence[str] = (),
     settings: Settings,
     local_folder: Path | None = None,
 ) -> list[Scene]:
     """Make scenes of the chosen candidates, in their order, with the assets of these bands (SCL where there is one).
 
+    `optional` bands are taken of scenes that have them.
     Raises NothingFound where a scene lacks a band, CorruptData, and what `find` raises.
     """
     if source == "local":
-        return local_catalog.load(candidates, folder=_folder(local_folder), bands=bands)
-    return stac_api.StacApi(source, settings).load(candidates, bands=bands)
+        return local_catalog.load(candidates, folder=_folder(local_folder), bands=bands, optional=optional)
+    return stac_api.StacApi(source, settings).load(candidates, bands=bands, optional=optional)
 
 
 def _folder(local_folder: Path | None) -> Path:

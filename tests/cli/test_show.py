@@ -27,6 +27,16 @@ def test_files_and_counts_are_those_of_the_result(tmp_path: Path, capsys: pytest
     ]
 
 
+def test_a_result_without_points_says_what_it_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "surface.tif").write_bytes(b"1234")
+    plan = cast("Plan", cast("Any", SimpleNamespace(grid=SimpleNamespace(crs="EPSG:32632", resolution=10), stages=())))
+    summary = {"message": "12.1 Mpx corrected", "bytes": 2_500_000, "notes": []}
+    result = Result(files={"surface.tif": "ff"}, summary=summary)
+    show.outcome(Outcome("job", tmp_path, result, Spent(), plan, seconds=61.24))
+    assert capsys.readouterr().out.splitlines()[1:] == ["12.1 Mpx corrected, 2.5 MB in 61.2 s, EPSG:32632, 10 m"]
+
+
 def test_units_are_called_what_they_are() -> None:
     assert labels(Stage(name="a", map="a:b", over="shards"), 1234) == ("shards", ", 1,234 points")
     assert labels(Stage(name="a", map="a:b", over="blocks"), 0) == ("blocks", "")
+    assert labels(Stage(name="a", map="a:b", over="scenes"), 0) == ("scenes", "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,11 +12,11 @@ import rasterio
 from eo.errors import TooLarge
 from eo.folder_store import FolderStore
 from eo.grid import Window
-from eo.job import Plan, Prediction, Result, Stage
+from eo.job import ArraySpec, Plan, Prediction, Result, Stage, Unit
 from eo.records import read_plan
 from eo.usage import Usage, UsageTotal, gb_seconds, total
 from plan import budget
-from plan.forecast import cores
+from plan.forecast import Work, cores, forecast
 from routes.loopback import STORE, Cdse, Machine, cdse, disk_with
 from routes.places import JULY, WORLD
 from scenes.edh import write_edh_zarr
@@ -85,6 +85,51 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
         peers = (route.s3, route.dem)
         requests, sent = sum(peer.requests for peer in peers), sum(peer.bytes_sent for peer in peers)
         yield Measured(route, plan, len(machine.cloud().xyz), size, stored, machine.usages(), result, requests, sent)
+
+
+def test_scenes_count_with_their_own_grids() -> None:
+    stages = [
+        Stage(name="fetch", map="x:y", over="blocks"),
+        Stage(name="align", map="x:y", over="shards", bytes_per_pixel=40),
+        Stage(name="field", map="x:y", over="scenes", bytes_per_pixel=1000),
+    ]
+    shard = Window(0, 0, 100, 100)
+    units = {
+        "fetch": [Unit(id="f", window=Window(0, 0, 915, 915), array="context/a/B02")],
+        "align": [Unit(id="r", window=shard)],
+        "field": [Unit(id="a", window=Window(0, 0, 915, 915), array="context/a")],
+    }
+    arrays = [
+        ArraySpec(name="context/a/B02", shape=(915, 915), chunks=(915, 915), dtype="uint16"),
+        ArraySpec(name="context/a/gain_B02", shape=(915, 915), chunks=(512, 512), dtype="float32", fill="NaN"),
+        ArraySpec(name="valid", shape=(128, 128), chunks=(64, 64), dtype="uint8"),
+    ]
+    assert budget.written_pixels(arrays, units, stages, [shard]) == {
+        "context/a/B02": 915 * 915,
+        "context/a/gain_B02": 915 * 915,
+        "valid": 10_000,
+    }
+    assert budget.scene_memory(units, stages) == budget.WORKER_BASE + 915 * 915 * 1000
+    work = Work(
+        units=units,
+        stages=stages,
+        arrays=arrays,
+        shards=[shard],
+        variables=1,
+        source_requests=0,
+        source_bytes=0,
+        cube_bytes=0,
+        body_bytes=0,
+        unit_memory_bytes=0,
+    )
+    without = replace(work, units=units | {"field": []}, stages=stages, arrays=[arrays[0], arrays[2]])
+    more, less = forecast(work, memory_mb=1000), forecast(without, memory_mb=1000)
+    # Two megapixel seconds for 0.84 Mpx, and a call.
+    assert more.cpu_seconds - less.cpu_seconds == pytest.approx(2 * 0.915**2 + 0.02, abs=0.01)
+    # The four chunks of the gain, its metadata, and a part with its record.
+    assert more.store_writes - less.store_writes == 4 + 1 + 2
+    # It reads the band and what it makes: one and four chunks; with a part, the plan and the records.
+    assert more.store_reads - less.store_reads >= 5
 
 
 def test_a_huge_file_without_tiles_is_refused(tmp_path: Path) -> None:
