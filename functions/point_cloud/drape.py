@@ -13,9 +13,10 @@ from eo.job import Part, Plan, Unit
 from eo.ply import encode
 from eo.radiometry import stretch_lut
 from eo.sampling import keep
+from eo.thumbnail import thumbnail
 from eo.unit_io import UnitIO
 from point_cloud.process import BANDS
-from point_cloud.thumbnail import packed, thumbnail
+from point_cloud.thumbnail import packed
 
 
 def drape(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the stage before has no reduce

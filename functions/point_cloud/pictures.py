@@ -1,32 +1,24 @@
 """Two pictures of a point cloud: from above with hill shading, and one oblique view.
 
-They are drawn from all valid pixels of the job's coarse lattice (`point_cloud.thumbnail`), whatever `sampled_fraction`
+They are drawn from all valid pixels of the job's coarse lattice (`eo.thumbnail`), whatever `sampled_fraction`
 keeps of them as points: a picture shows what the cloud covers, not how densely.
 Arrays are of shape (rows, columns), rows from north to south; elevation in metres, NaN where there are no points;
 colours (3, rows, columns) from 0 to 255; `spacing` is metres between values.
 """
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eo.pictures import Picture, png
+
+__all__ = ["above", "ground", "oblique", "png", "preview"]
+
 Floats = NDArray[np.float32]
-Picture = NDArray[np.uint8]
-"""(rows, columns, 4): red, green, blue, alpha."""
 
 LONGEST = 1200
 """Values along the longer side of what is drawn; longer lattices are halved first, which also smooths them."""
-
-
-def png(picture: Picture) -> bytes:
-    """Encode as PNG, the same bytes for the same picture."""
-    from PIL import Image  # noqa: PLC0415 - only the merge draws
-
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", compress_level=2)
-    return buffer.getvalue()
 
 
 @dataclass(frozen=True)

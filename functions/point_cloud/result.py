@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 
 from eo.errors import NothingFound
 from eo.job import Part, Plan, Result
+from eo.outcome import align_counts, attributions, left_out, pixels
+from eo.pictures import png
 from eo.ply import header
+from eo.thumbnail import lattice, step
 from eo.unit_io import ResultIO
 from point_cloud.drape import origin_pixel
 from point_cloud.item import ITEM, OBLIQUE, PLY, PREVIEW, stac_item
-from point_cloud.pictures import above, ground, oblique, png
-from point_cloud.thumbnail import PIXEL, lattice, step
+from point_cloud.pictures import above, ground, oblique
+from point_cloud.thumbnail import PIXEL
 
 
 def merge(parts: list[Part], io: ResultIO) -> Result:
@@ -50,20 +53,12 @@ def merge(parts: list[Part], io: ResultIO) -> Result:
         "offset": list(offset(plan)),
         "vertical_exaggeration_of_oblique_view": exaggeration,
         "attributions": attributions(plan),
-        "notes": [*plan.notes, *_notes(counts, plan)],
+        "notes": [*plan.notes, *left_out(counts, plan)],
     }
     shapes = {PREVIEW: seen_from_above.shape[:2], OBLIQUE: seen_from_south.shape[:2]}
     item = stac_item(plan, summary, sizes=io.sizes, digests=io.digests, shapes=shapes)
     io.write(ITEM, (json.dumps(item, indent=2) + "\n").encode())
     return Result(files=dict(io.digests), summary=summary)
-
-
-def align_counts(io: ResultIO) -> dict[str, int]:
-    """What the align stage counted, summed."""
-    counts: Counter[str] = Counter()
-    for part in io.parts("align"):
-        counts.update(part.counts)
-    return {name: counts[name] for name in ("inside", "empty", "masked", "void", "valid")}
 
 
 def offset(plan: Plan) -> tuple[float, float, float]:
@@ -92,19 +87,6 @@ def comments(plan: Plan) -> list[tuple[str, str]]:
     return [(key, plain(text)) for key, text in lines]
 
 
-def attributions(plan: Plan) -> list[str]:
-    """The notices that the data's licences ask for: "contains ..." for Sentinel data, "produced ..." for its DEM."""
-    years = sorted({scene.year for scene in plan.scenes})
-    lines = [f"contains modified Copernicus Sentinel data {', '.join(map(str, years))}"]
-    if plan.inputs["dem"] != "local":
-        # Both other sources serve Copernicus GLO-30.
-        lines.append(
-            "produced using Copernicus WorldDEM-30 (c) DLR e.V. 2010-2014 and (c) Airbus Defence and Space GmbH "
-            "2014-2018 provided under COPERNICUS by the European Union and ESA; all rights reserved"
-        )
-    return lines
-
-
 def number(value: float) -> str:
     """A number as short as it can be without losing anything."""
     return repr(int(value)) if float(value).is_integer() else repr(float(value))
@@ -123,15 +105,15 @@ def canvas(parts: list[Part], io: ResultIO) -> tuple[NDArray[np.float32], NDArra
     """(elevation (rows, columns) with NaN, colours (3, rows, columns) 0-255) of the whole job on the coarse lattice."""
     every = step(io.plan)
     whole = lattice(io.plan.grid.window, every)
-    pixels = np.zeros(whole.shape, PIXEL)
-    pixels["z"] = np.nan
+    points = np.zeros(whole.shape, PIXEL)
+    points["z"] = np.nan
     thumbnails = io.read_all([part.body("thumbnail") for part in parts])
     for unit, data in zip(io.units(io.plan.stages[-1].name), thumbnails, strict=True):
         window = lattice(unit.window, every)
         if window.width > 0 and window.height > 0:
-            pixels[window.slices(whole)] = np.frombuffer(data, PIXEL).reshape(window.shape)
-    colours = np.stack([pixels[name] for name in ("red", "green", "blue")])
-    return np.ascontiguousarray(pixels["z"]), colours.astype(np.float32)
+            points[window.slices(whole)] = np.frombuffer(data, PIXEL).reshape(window.shape)
+    colours = np.stack([points[name] for name in ("red", "green", "blue")])
+    return np.ascontiguousarray(points["z"]), colours.astype(np.float32)
 
 
 def _joined_extremes(parts: list[Part]) -> dict[str, tuple[float, float]]:
@@ -143,28 +125,6 @@ def _joined_extremes(parts: list[Part]) -> dict[str, tuple[float, float]]:
     return joined
 
 
-def _notes(counts: Counter[str], plan: Plan) -> list[str]:
-    """What became of the pixels that are not in the result."""
-    reasons = {
-        "empty": "no scene has data",
-        "masked": "there are clouds, shadows or defects",
-        "void": f"{plan.elevation_name} has no elevation",
-    }
-    return [
-        f"left out {_pixels(counts[name])} ({_share(counts[name] / max(counts['inside'], 1))}) where {reason}"
-        for name, reason in reasons.items()
-        if counts[name]
-    ]
-
-
-def _pixels(count: int) -> str:
-    return f"{count:,} pixel{'' if count == 1 else 's'}"
-
-
-def _share(share: float) -> str:
-    return "less than 0.01 %" if share < 1e-4 else f"{100 * share:.2f} %"
-
-
 def _why_empty(counts: Counter[str], plan: Plan) -> str:
     """Say which of the reasons left nothing, and what helps against it."""
     box = f"bbox {plan.bbox}"
@@ -172,19 +132,19 @@ def _why_empty(counts: Counter[str], plan: Plan) -> str:
         return f"no pixel has its centre in {box}: pixels are {plan.grid.resolution} m wide, choose a larger bbox"
     if counts["void"] and counts["void"] == counts["valid"]:
         return (
-            f"{plan.elevation_name} has no elevation at any of the {_pixels(counts['void'])} with data in {box}: "
+            f"{plan.elevation_name} has no elevation at any of the {pixels(counts['void'])} with data in {box}: "
             "choose another dem, or check that it covers the bbox"
         )
     if not counts["valid"] and counts["masked"]:
         return (
-            f"clouds, shadows or defects cover all {_pixels(counts['masked'])} with data in {box}: "
+            f"clouds, shadows or defects cover all {pixels(counts['masked'])} with data in {box}: "
             "lower max_cloud_cover, choose other dates, or turn mask_clouds off"
         )
     if not counts["valid"]:
         return (
-            f"no scene has data at any of the {_pixels(counts['inside'])} in {box}: choose other dates or another bbox"
+            f"no scene has data at any of the {pixels(counts['inside'])} in {box}: choose other dates or another bbox"
         )
     return (
-        f"sampled_fraction {plan.inputs['sampled_fraction']:g} keeps none of the {_pixels(counts['known'])} in {box} that "
+        f"sampled_fraction {plan.inputs['sampled_fraction']:g} keeps none of the {pixels(counts['known'])} in {box} that "
         "could be points: raise it, or choose a larger bbox"
     )

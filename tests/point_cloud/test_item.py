@@ -1,12 +1,8 @@
 """The STAC item: valid, and true to the plan."""
 
 import copy
-import importlib.resources
 import json
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +16,9 @@ from eo.checksums import CHECKSUMS
 from eo.grid import TargetGrid, Window
 from eo.job import Plan, Prediction
 from eo.lineage import public
-from point_cloud.item import EXTENSIONS, OBLIQUE, PLY, PREVIEW, footprint, links, stac_item
-
-SCHEMAS = Path(__file__).parents[1] / "schemas"
-CORE = "https://schemas.stacspec.org/v1.1.0/item-spec/json-schema"
+from eo.result_item import footprint, links
+from point_cloud.item import EXTENSIONS, OBLIQUE, PLY, PREVIEW, stac_item
+from stac_items import Validate, validator
 
 
 def scene(number: int = 1, **changes: Any) -> Scene:
@@ -123,40 +118,10 @@ def item(made: Plan) -> dict[str, Any]:
     )
 
 
-Validate = Callable[[dict[str, Any]], dict[str, Any]]
-
-
 @pytest.fixture(scope="module")
 def validate(tmp_path_factory: pytest.TempPathFactory) -> Validate:
     """stac-validator itself, with every schema from this disk."""
-    folder = tmp_path_factory.mktemp("stac")
-    bundled = Path(str(importlib.resources.files("pystac.validation.jsonschemas")))
-    schemas = {f"{CORE}/{path.name}": str(path) for path in (bundled / "stac-spec" / "v1.1.0").glob("*.json")}
-    schemas |= {f"https://geojson.org/schema/{path.name}": str(path) for path in (bundled / "geojson").glob("*.json")}
-    for url in EXTENSIONS:
-        name, version = url.split("/")[-3:-1]
-        schemas[url] = str(SCHEMAS / f"{name}-{version}.json")
-    config = folder / "schemas.json"
-    config.write_text(json.dumps({"schemas": schemas}))
-
-    def run(content: dict[str, Any]) -> dict[str, Any]:
-        path = folder / "item.json"
-        path.write_text(json.dumps(content))
-        program = Path(sys.executable).with_name("stac-validator")
-        # Nothing may come from the network: a proxy that nobody listens at.
-        done = subprocess.run(
-            [program, "validate", path, "--schema-config", config],
-            env={"PATH": "", "https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        answer: dict[str, Any] = json.loads(done.stdout[done.stdout.index("[") : done.stdout.rindex("]") + 1])[0]
-        assert answer["valid_stac"] == (done.returncode == 0), done.stderr
-        return answer
-
-    return run
+    return validator(tmp_path_factory.mktemp("stac"), EXTENSIONS)
 
 
 ACROSS = ("179.9,-17,-179.9,-16.8", "EPSG:32701")

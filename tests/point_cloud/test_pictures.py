@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from eo.pictures import png
 from point_cloud import pictures
-from point_cloud.pictures import LARGEST, MARGIN, SKY, above, ground, oblique, png, preview
+from point_cloud.pictures import LARGEST, MARGIN, SKY, above, ground, oblique, preview
 
 Floats = NDArray[np.float32]
 GREY = 100.0

@@ -16,10 +16,11 @@ from eo.errors import NothingFound
 from eo.folder_store import FolderStore
 from eo.grid import TargetGrid, Window
 from eo.job import Part, Plan, Result, Stage, Unit
+from eo.outcome import attributions
 from eo.ply import MAX_LINE, encode, read_header
 from eo.records import part_key, write_units
 from eo.unit_io import ResultIO
-from point_cloud.result import attributions, comments, merge
+from point_cloud.result import comments, merge
 from point_cloud.thumbnail import PIXEL
 
 WINDOW = Window(1000, -2000, 8, 6)
