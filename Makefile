@@ -7,13 +7,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TRAINING_STAMP := $(VENV)/.training
 SAM := .venv-sam
 SAM_STAMP := $(SAM)/.installed
 DEMO := .demo
 export EO_SHARDS_HOME ?= $(abspath $(DEMO)/home)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help env sam system demo build deploy test lint types chaos bench lock clean
+.PHONY: help env training sam system demo build deploy test lint types chaos bench bench-correction lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -26,6 +27,12 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $@
 
 env: $(STAMP) ## the locked environment in .venv, with the command eo-shards
+
+$(TRAINING_STAMP): training/requirements.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-deps -r training/requirements.txt
+	touch $@
+
+training: $(TRAINING_STAMP) ## PyTorch and what else training needs, in .venv
 
 $(SAM_STAMP): requirements-sam.lock $(STAMP)
 	test -x $(SAM)/bin/python || $(PYTHON) -m venv $(SAM)
@@ -62,14 +69,17 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy functions
 
-test: system $(STAMP) $(SAM_STAMP) lint types ## lint, types and every test but the slow sweeps
+test: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) lint types ## lint, types and every test but the slow sweeps
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not chaos" --cov --cov-report=term:skip-covered
 
-chaos: system $(STAMP) $(SAM_STAMP) ## the slow sweeps
+chaos: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) ## the slow sweeps
 	HYPOTHESIS_PROFILE=default $(BIN)/python -m pytest -n 2 --dist worksteal
 
 bench: $(STAMP) $(SAM_STAMP) ## benchmarks: one table, and bench/results.json
 	$(BIN)/python -m bench
+
+bench-correction: $(TRAINING_STAMP) ## the correctors side by side on the test scenes: tables, and bench/correction.json
+	PYTHONPATH=functions:. OMP_NUM_THREADS=1 $(BIN)/python -m bench.correction
 
 lock: ## resolve the dependencies again (needs uv)
 	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --quiet \
