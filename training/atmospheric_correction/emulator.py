@@ -9,6 +9,7 @@ relative to single scattering, so that they are right where the air is thin and 
 
 import argparse
 import copy
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from training.atmospheric_correction.sixs import BANDS, TYPES
 
 SCALE_HEIGHT = 8.2
 """km, to normalise altitudes; pressure itself is fitted."""
+RADIAN = math.pi / 180
+"""Of a degree."""
 WIDTH = 48
 """Units of a hidden layer."""
 
@@ -82,10 +85,10 @@ class Emulator(nn.Module):
         mix: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """The fields of `Optics`, from (cells,) degrees, AOT at 550 nm, km, g/cm2, cm-atm and (cells, types) shares."""
-        mu_s, mu_v = torch.cos(torch.deg2rad(sun_zenith)), torch.cos(torch.deg2rad(view_zenith))
+        mu_s, mu_v = torch.cos(RADIAN * sun_zenith), torch.cos(RADIAN * view_zenith)
         # 6S counts from the sun's side: at azimuth 0 the scattering angle is 180 degrees minus the zeniths' difference.
         sines = torch.sqrt((1 - mu_s**2) * (1 - mu_v**2))
-        cosine = -mu_s * mu_v - sines * torch.cos(torch.deg2rad(azimuth))
+        cosine = -mu_s * mu_v - sines * torch.cos(RADIAN * azimuth)
         tau_r = self.tau_rayleigh(altitude)
         said = self.scattering(mu_s, mu_v, cosine, tau_r, aot, list(range(len(TYPES))))
         shares = mix[:, :, None]
@@ -228,9 +231,9 @@ def fit(runs: sixs.Runs, *, steps: int, seed: int = 0) -> tuple[Emulator, dict[s
 def _said(model: Emulator, given: dict[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
     """What the model says of runs of one type each, in their order."""
     own = {name: values[chosen] for name, values in given.items()}
-    sun, view = torch.deg2rad(own["sun_zenith"]), torch.deg2rad(own["view_zenith"])
+    sun, view = RADIAN * own["sun_zenith"], RADIAN * own["view_zenith"]
     mu_s, mu_v = torch.cos(sun), torch.cos(view)
-    cosine = -mu_s * mu_v - torch.sin(sun) * torch.sin(view) * torch.cos(torch.deg2rad(own["azimuth"]))
+    cosine = -mu_s * mu_v - torch.sin(sun) * torch.sin(view) * torch.cos(RADIAN * own["azimuth"])
     tau_r = model.tau_rayleigh(own["altitude"])
     kinds = own["mix"].argmax(1)
     made = [torch.empty(len(kinds), len(BANDS), dtype=torch.float64) for _ in range(5)]

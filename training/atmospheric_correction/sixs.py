@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 BANDS = ("B01", "B02", "B03", "B04", "B08", "B8A", "B12")
 """Those that are corrected (B02, B03, B04, B08), and those that tell aerosol from surface."""
@@ -147,6 +146,8 @@ def table_atmospheres(count: int, seed: int) -> list[Atmosphere]:
 
     Wider on each side than what models are trained on, so that a fit does not end where it is used.
     """
+    from scipy.stats import qmc  # noqa: PLC0415 - see run
+
     lows, highs = [8, 0, 0, math.log(0.005), 0, 0.1, 0.2], [79, 13, 180, math.log(2.5), 1, 6, 0.5]
     each = -(-count // len(TYPES))
     # One design for each type: taken in turn from a single one, a type would get its own corner of the space.

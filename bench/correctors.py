@@ -1,0 +1,199 @@
+"""The rows of the corrector's benchmark: what each of them makes of one simulated scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from atmospheric_correction import correctors, physics
+from atmospheric_correction.adjacency import Surroundings
+from atmospheric_correction.air import forward, inverse, surroundings_of, uniform_inverse
+from atmospheric_correction.granule import Granule, Told
+from atmospheric_correction.quality import CIRRUS, CLOUD, NO_DATA
+from eo.catalog import Angles, Auxiliary
+from eo.errors import InvalidInput
+from eo.model import Model, load
+from training.atmospheric_correction.scenes import CELL, COMPARED, FACTOR, OFFSET, OPTICS, QUANTIFICATION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from atmospheric_correction.correctors import Found, Looked
+    from training.atmospheric_correction.testset import Case
+
+    Floats = NDArray[np.floating[Any]]
+
+BANDS = ("B02", "B03", "B04", "B08")
+DARKEST, ITS_REFLECTANCE = 1.0, 0.01
+"""Dark object: the percentile of a scene that is taken for it, and what it reflects (Chavez 1996)."""
+FORECAST = 0.35
+"""Standard deviation of the logarithm of a forecast AOT about the true one, and FORECAST_BIAS of it: about what studies of
+CAMS against AERONET find (Gueymard & Yang 2020: relative RMSE 40 to 60 %)."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A case as correctors get it."""
+
+    case: Case
+    granule: Granule
+    piece: dict[str, Floats]
+    """TOA reflectance at 10 m."""
+
+    @classmethod
+    def of(cls, case: Case) -> Scene:
+        state = case.atmosphere
+        sun = ((state.sun_zenith,) * 2,) * 2
+        granule = Granule(
+            toa={band: _reflectance(dn) for band, dn in case.scene.context.items()},
+            elevation=case.scene.elevation,
+            masks={},
+            pixel=CELL,
+            angles=Angles(sun, state.azimuth, dict.fromkeys(BANDS, (state.view_zenith, 0.0)), "product"),
+            told=Told(water_vapour=_over_ground(state.water, case), ozone=state.ozone),
+            auxiliary=Auxiliary(),
+        )
+        return cls(case, granule, {band: _reflectance(dn) for band, dn in case.scene.piece.items()})
+
+
+def _reflectance(dn: NDArray[np.uint16]) -> Floats:
+    return ((dn.astype(np.float32) + OFFSET) / QUANTIFICATION).astype(np.float32)
+
+
+def _over_ground(water: float, case: Case) -> float:
+    """6S's column down to the sea as one over the scene's mean ground, which is what products tell."""
+    return float(water * np.exp(-case.scene.elevation.mean() / 1000 / 2.3))
+
+
+@lru_cache(maxsize=4)
+def net(name: str) -> Model | None:
+    """A model, None where it is not published."""
+    try:
+        return load(name)
+    except InvalidInput:
+        return None
+
+
+def results(case: Case, *, adjacency: bool) -> Iterator[tuple[str, dict[str, Floats]]]:
+    """(row, surface reflectance of the piece by band)."""
+    scene = Scene.of(case)
+    table = net("physics")
+    assert table is not None
+    looked = correctors.Looked.at(scene.granule, table)
+    yield "no correction", {band: scene.piece[band] for band in BANDS}
+    yield "dark object", _dark_object(scene)
+    state = case.atmosphere
+    kind = max(state.mix, key=lambda name: state.mix[name])
+    told = Told(state.aot, scene.granule.told.water_vapour, state.ozone, kind)
+    draw = np.random.default_rng((7, case.index))
+    forecast = float(state.aot * np.exp(FORECAST * draw.standard_normal()))
+    modes = {
+        "physics, told AOT and type": told,
+        "physics, told AOT but not the type": replace(told, aerosol="continental"),
+        "physics, forecast AOT": replace(told, aerosol="continental", aot=min(forecast, 2.0)),
+        "physics, dark pixels": replace(told, aerosol="continental", aot=None),
+        "physics, AOT 0.12": replace(told, aerosol="continental", aot=physics.CLIMATOLOGY),
+    }
+    for name, saying in modes.items():
+        if adjacency and name not in {"physics, told AOT and type", "physics, dark pixels"}:
+            continue
+        said = correctors.by_physics(replace(looked, granule=replace(scene.granule, told=saying)), BANDS, table)
+        yield from _corrected(name, scene, looked, said, adjacency=adjacency)
+    for name, model in (("field, visible only", "atmosphere-field-visible"), ("field", "atmosphere-field")):
+        found = net(model)
+        if found is not None:
+            said = correctors.by_net(looked, BANDS, table=table, net=found)
+            yield from _corrected(name, scene, looked, said, adjacency=adjacency)
+    unet = net("unet-efficientnet-b2")
+    if unet is not None:
+        yield "U-Net", _by_unet(scene, unet)
+
+
+def _dark_object(scene: Scene) -> dict[str, Floats]:
+    made = {}
+    for band in BANDS:
+        darkest = float(np.percentile(scene.granule.toa[band], DARKEST))
+        made[band] = scene.piece[band] - max(darkest - ITS_REFLECTANCE, 0)
+    return made
+
+
+def _corrected(
+    name: str, scene: Scene, looked: Looked, found: Found, *, adjacency: bool
+) -> Iterator[tuple[str, dict[str, Floats]]]:
+    """A corrector's row; with adjacency, one with and one without its correction."""
+    granule = scene.granule
+    rows, cols = _places(scene)
+    made: dict[str, Floats] = {}
+    around: dict[str, Floats] = {}
+    counted = Surroundings(~np.isin(looked.quality, (NO_DATA, CLOUD, CIRRUS)), granule.pixel) if adjacency else None
+    for number, band in enumerate(BANDS):
+        optics = found.air.on_context(number, granule.ground)
+        here = {each: _bilinear(optics[each], rows, cols) for each in OPTICS}
+        made[band] = uniform_inverse(scene.piece[band], here)
+        if counted is not None:
+            near = _bilinear(surroundings_of(granule.toa[band], optics, counted), rows, cols)
+            around[band] = inverse(scene.piece[band], near, here)
+    if counted is None:
+        yield name, made
+    else:
+        yield f"{name}, adjacency left in", made
+        yield f"{name}, adjacency corrected", around
+    if name in {"field", "field, visible only"}:
+        yield (
+            f"sigma of {name}",
+            {
+                band: _bilinear(granule.cells.spread(np.ascontiguousarray(found.sigma[:, number])), rows, cols)
+                for number, band in enumerate(BANDS)
+            },
+        )
+
+
+def _places(scene: Scene) -> tuple[Floats, Floats]:
+    """(rows, columns) of the piece's pixels on the context grid."""
+    row, col = scene.case.scene.corner
+    step = (np.arange(COMPARED) + 0.5) / FACTOR - 0.5
+    return row / FACTOR + step, col / FACTOR + step
+
+
+def _bilinear(layer: Floats, rows: Floats, cols: Floats) -> Floats:
+    top, left = np.floor(rows).astype(int), np.floor(cols).astype(int)
+    down, across = (rows - top).astype(np.float32)[:, None], (cols - left).astype(np.float32)
+    upper = layer[top] + (layer[top + 1] - layer[top]) * down
+    made: Floats = upper[:, left] + (upper[:, left + 1] - upper[:, left]) * across
+    return made
+
+
+def _by_unet(scene: Scene, model: Model) -> dict[str, Floats]:
+    """The U-Net on the piece as one tile."""
+    visible = np.stack([scene.piece[band] for band in ("B02", "B03", "B04")])[None]
+    (made,) = model.run(**{model.card.inputs[0].name: np.ascontiguousarray(visible, np.float32)}).values()
+    return dict(zip(("B02", "B03", "B04"), made[0], strict=True))
+
+
+def told_the_truth(case: Case) -> dict[str, Floats]:
+    """Errors of the table itself: TOA under 6S's own optics, surface under the table's, for reflectances 0 to 0.6."""
+    state, table = case.atmosphere, net("physics")
+    assert table is not None
+    if len(state.mix) > 1:
+        return {}
+    rho = np.linspace(0, 0.6, 13)
+    cell = {
+        name: np.array([getattr(state, name)], np.float32)
+        for name in ("sun_zenith", "view_zenith", "azimuth", "water", "ozone")
+    }
+    mix = physics.mixture(next(iter(state.mix)), 1)
+    said = table.run(
+        **cell, aot=np.array([state.aot], np.float32), altitude=np.array([state.altitude], np.float32), mix=mix
+    )
+    errors = {}
+    for band in BANDS:
+        at = physics.BANDS.index(band)
+        true = {name: case.optics[name][at] for name in OPTICS}
+        own = {name: said[name][0, at] for name in OPTICS}
+        errors[band] = uniform_inverse(forward(rho, rho, true), own) - rho
+    return errors

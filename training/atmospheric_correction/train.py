@@ -1,0 +1,163 @@
+"""Training of `atmosphere-field` on simulated pixel sets."""
+
+from pathlib import Path
+from typing import Any
+
+# isort: split - the shim has to come before what imports torchvision
+import lightning
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+import training.cpu_torchvision  # noqa: F401
+from training.atmospheric_correction.batches import batches
+from training.atmospheric_correction.config import TrainConfig
+from training.atmospheric_correction.emulator import Emulator
+from training.atmospheric_correction.net import AtmosphereField, invert
+from training.atmospheric_correction.pixelsets import Batch
+
+EPOCH = 200
+"""Batches of what is called an epoch: simulated sets have no end."""
+VALIDATION = 12
+"""Batches, always the same, of a seed of their own."""
+WEIGHTS = torch.tensor([1.0, 1.0, 1.0, 0.5])
+"""Of the corrected bands in the loss."""
+
+
+class Task(lightning.LightningModule):
+    """How a step is done, and what is watched."""
+
+    def __init__(self, config: TrainConfig, emulator: Emulator) -> None:
+        super().__init__()
+        self.config = config
+        self.net = AtmosphereField(config.variant, emulator.float())
+
+    def training_step(self, batch: Batch, _index: int) -> Tensor:
+        """Loss of a batch."""
+        loss, seen = self._loss(batch)
+        self.log_dict({f"train_{name}": value for name, value in seen.items()}, prog_bar=True, batch_size=1)
+        return loss
+
+    def validation_step(self, batch: Batch, _index: int) -> None:
+        """What is watched."""
+        _, seen = self._loss(batch)
+        self.log_dict({f"val_{name}": value for name, value in seen.items()}, prog_bar=True, batch_size=1)
+
+    def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Error of the ground's reflectance in hundredths, and the likelihood of the errors under the sigma."""
+        error, log_sigma, known, aot = errors(self.net, batch)
+        # A scene counts as much as another, whatever it has of pixels.
+        size = torch.clamp(known.sum(1), min=1.0)
+        weights = WEIGHTS.to(error)
+        robust = torch.nn.functional.smooth_l1_loss(100 * error, torch.zeros_like(error), beta=4.0, reduction="none")
+        off = ((robust * known).sum(1) / size * weights).mean()
+        square = ((error.detach() ** 2) * known).sum(1) / size + 1e-7
+        doubt = (log_sigma + 0.5 * square * torch.exp(-2 * log_sigma)).mean()
+        # Real pairs may not know their AOT.
+        thick = torch.nan_to_num((torch.log(aot) - torch.log(batch.aot[::2])).abs()).mean()
+        loss = off + 0.03 * thick + 0.02 * doubt
+        rmse = torch.sqrt(torch.clamp(square[:, :3], max=0.0025).mean())
+        inside = ((error.detach().abs() < torch.exp(log_sigma)[:, None]) * known).sum() / (known.sum() * 4 + 1e-9)
+        return loss, {"loss": loss, "rmse": rmse, "aot": thick, "inside": inside}
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's
+        """AdamW, slower where the loss stays where it is."""
+        optimiser = torch.optim.AdamW(
+            [each for each in self.net.parameters() if each.requires_grad],
+            lr=self.config.learning_rate,
+            weight_decay=1e-4,
+        )
+        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=self.config.patience // 3)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "monitor": "val_loss"}}
+
+
+def errors(net: AtmosphereField, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What the net makes of the neighbourhoods of a batch.
+
+    (error of the corrected bands (scenes, pixels, corrected), log of sigma (scenes, corrected), which pixels count
+    (scenes, pixels, 1), AOT (scenes,)).
+    """
+    rows = batch.toa.shape[0]
+    near = torch.eye(rows, device=batch.toa.device)
+    scene = torch.block_diag(*[torch.ones(2, 2, device=batch.toa.device)] * (rows // 2))
+    aot, mix, log_sigma = net.retrieve(
+        batch.toa[..., net.read], batch.valid, batch.heights, near, scene, *batch.state.values()
+    )
+    here = slice(0, None, 2)
+    altitude = (batch.heights * batch.valid).sum(1) / batch.valid.sum(1)
+    told = {name: values[here] for name, values in batch.state.items()}
+    said = net.emulator(aot=aot[here], altitude=altitude[here], mix=mix[here], **told)
+    optics = [each[:, None][..., net.corrected] for each in said]
+    # The air thins out with the pixels' own heights.
+    rise = torch.exp(-(batch.heights[here] - altitude[here, None]) / 8.2)[..., None]
+    optics[0] = optics[0] * rise
+    found = invert(batch.toa[here][..., net.corrected], batch.env[here][..., net.corrected], optics)
+    return found - batch.rho[here][..., net.corrected], log_sigma[here], batch.clean[here][..., None], aot[here]
+
+
+def train(config: TrainConfig, emulator: Emulator, folder: Path) -> tuple[AtmosphereField, dict[str, Any]]:
+    """(the net with its best weights, how it went). Goes on from the last checkpoint in `folder` where there is one."""
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
+    task = Task(config, emulator)
+    last = folder / "last.ckpt"
+    done = torch.load(last, weights_only=False)["global_step"] if last.exists() else 0
+    held = batches(config, emulator, "validation")
+    best = ModelCheckpoint(folder, filename="best", monitor="val_loss", save_last=True, enable_version_counter=False)
+    stop = EarlyStopping("val_loss", patience=config.patience)
+    trainer = lightning.Trainer(
+        max_epochs=config.epochs,
+        limit_train_batches=min(EPOCH, config.steps),
+        accelerator="auto",
+        devices="auto",
+        strategy="auto",
+        precision=config.precision,
+        callbacks=[best, stop, *([TQDMProgressBar(refresh_rate=20)] if config.progress else [])],
+        enable_progress_bar=config.progress,
+        enable_model_summary=False,
+        logger=CSVLogger(folder, name="log"),
+        gradient_clip_val=1.0,
+        log_every_n_steps=50,
+    )
+    trainer.fit(
+        task,
+        DataLoader(batches(config, emulator, "train", start=done), batch_size=None),
+        DataLoader([held.batch(number) for number in range(VALIDATION)], batch_size=None),
+        ckpt_path=str(last) if last.exists() else None,
+        weights_only=False,
+    )
+    task.load_state_dict(torch.load(best.best_model_path, weights_only=False)["state_dict"])
+    how = {
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
+        "stopped": "early stopping" if stop.stopped_epoch else "cut short",
+        "best_validation_loss": float(best.best_model_score or float("nan")),
+    }
+    return task.net.eval(), how
+
+
+def calibrated(net: AtmosphereField, config: TrainConfig, emulator: Emulator) -> float:
+    """Scale sigma so that 68 % of held-out errors lie within it; the share that then does, on other held-out scenes."""
+    held = batches(config, emulator, "test")
+    ratios = [_ratios(net, held.batch(number)) for number in range(2 * CALIBRATION)]
+    scale = torch.quantile(torch.cat(ratios[:CALIBRATION]), NORMAL)
+    with torch.no_grad():
+        net.doubt[-1].bias += torch.log(scale)
+    return float((torch.cat(ratios[CALIBRATION:]) <= scale).float().mean())
+
+
+CALIBRATION = 24
+"""Batches on which sigma is scaled, and as many on which that is checked."""
+
+
+NORMAL = 0.6827
+"""Share of a normal distribution within one sigma."""
+
+
+def _ratios(net: AtmosphereField, batch: Batch) -> Tensor:
+    """Errors of clean pixels over their sigma, a few hundred of each band of a batch."""
+    with torch.no_grad():
+        error, log_sigma, known, _ = errors(net, batch)
+    ratio = error.abs() / torch.exp(log_sigma)[:, None]
+    return ratio[known.expand_as(ratio) > 0][::37]
