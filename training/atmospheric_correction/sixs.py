@@ -132,8 +132,9 @@ def _card(atmosphere: Atmosphere, band: str, satellite: str) -> str:
 
 
 def spectral_response(satellite: str, band: str) -> tuple[float, float, NDArray[np.float64]]:
-    """(first and last wavelength in micrometres, response at every 2.5 nm between them), as Py6S carries it from ESA's
-    document COPE-GSEG-EOPG-TN-15-0007.
+    """First and last wavelength in micrometres, and the response at every 2.5 nm between them.
+
+    As Py6S carries it from ESA's document COPE-GSEG-EOPG-TN-15-0007.
     """
     from Py6S import PredefinedWavelengths  # noqa: PLC0415 - see run
 

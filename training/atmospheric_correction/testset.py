@@ -181,7 +181,7 @@ def load_emulator(path: Path = EMULATOR) -> Emulator:
 def digest() -> str:
     """SHA-256 of all that decides on the sets: code with its seeds, emulator, spectra. 6S's answers follow from them."""
     found = hashlib.sha256()
-    for path in [HERE / "testset.py", HERE / "scenes.py", HERE / "sixs.py", EMULATOR, DATA / "spectra.json"]:
+    for path in [HERE / "testset.py", HERE / "scenes.py", EMULATOR, DATA / "spectra.json"]:
         found.update(hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()
 

@@ -1,9 +1,11 @@
 """Training of `atmosphere-field` on simulated pixel sets."""
 
+import training.cpu_torchvision  # noqa: F401 - before what imports torchvision
+
+# isort: split
 from pathlib import Path
 from typing import Any
 
-# isort: split - the shim has to come before what imports torchvision
 import lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
@@ -11,7 +13,6 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-import training.cpu_torchvision  # noqa: F401
 from training.atmospheric_correction.batches import batches
 from training.atmospheric_correction.config import TrainConfig
 from training.atmospheric_correction.emulator import Emulator

@@ -1,0 +1,87 @@
+"""A folder kept under a prefix of a bucket, so that a training goes on when its machine is taken away."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import boto3
+
+from eo.errors import CorruptData, InvalidInput
+
+PREFIX = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([^/].*/)")
+
+
+@dataclass
+class Mirror:
+    """A folder, and what of it is in the bucket.
+
+    Files that are open for writing go along as they are; who writes checkpoints writes them whole and renames them, as
+    Lightning does.
+    """
+
+    folder: Path
+    prefix: str
+    """`s3://bucket/path/`."""
+    known: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    """By file: time in nanoseconds and bytes, as they were when it was pulled or pushed."""
+
+    def __post_init__(self) -> None:
+        """Raises InvalidInput where the prefix is none."""
+        found = PREFIX.fullmatch(self.prefix)
+        if found is None:
+            raise InvalidInput(
+                f"{self.prefix!r} is no prefix of a bucket: give s3://bucket/path/, with the slash at its end"
+            )
+        self.bucket, self.path = found.groups()
+        self.client: Any = boto3.client("s3")
+
+    def pull(self) -> int:
+        """Bring what is in the bucket into the folder; gives the number of files. Files that are there are replaced.
+
+        Raises CorruptData where a key would lie elsewhere than in the folder.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.path)
+        keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
+        files = [key for key in keys if not key.endswith("/")]  # consoles make empty objects for folders
+        for key in files:
+            self._download(key)
+        return len(files)
+
+    def push(self) -> int:
+        """Bring what has changed in the folder into the bucket, oldest first; gives the number of files.
+
+        In this order a checkpoint never comes before one that it names: what is interrupted between them can be gone on
+        from. Nothing is deleted.
+        """
+        files = {path: state for path, state in self._files() if self.known.get(path) != state}
+        for path in sorted(files, key=lambda path: files[path]):
+            key = self.path + path.relative_to(self.folder).as_posix()
+            # Opened once: a checkpoint that takes its place meanwhile is another file.
+            with path.open("rb") as file:
+                self.client.upload_fileobj(file, self.bucket, key)
+            self.known[path] = files[path]
+        return len(files)
+
+    def _download(self, key: str) -> None:
+        relative = PurePosixPath(key.removeprefix(self.path))
+        if relative.is_absolute() or ".." in relative.parts:
+            raise CorruptData(f"s3://{self.bucket}/{key} would lie outside of {self.folder}: remove it from the bucket")
+        path = self.folder / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        self.client.download_file(self.bucket, key, str(part))
+        part.replace(path)
+        self.known[path] = _state(path)
+
+    def _files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
+        for path in self.folder.rglob("*"):
+            if path.is_file() and not path.name.startswith("."):
+                yield path, _state(path)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
