@@ -9,8 +9,10 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from eo.catalog import Asset, Scene
+from eo.correction import CorrectionInputs
 from eo.inputs import LOCAL_INPUTS
 from eo.job import ElevationSource, ImageSource, Plan
+from eo.model import read_card
 
 Json = dict[str, Any]
 
@@ -83,7 +85,19 @@ def software(plan: Plan) -> Json:
 
 def inputs(plan: Plan) -> Json:
     """What was ordered, defaults included; files of the machine are among the sources, by name."""
-    return {key: value for key, value in plan.inputs.items() if key not in LOCAL_INPUTS}
+    unused = set() if plan.inputs.get("correct", True) else CorrectionInputs.model_fields.keys()
+    return {key: value for key, value in plan.inputs.items() if key not in LOCAL_INPUTS and key not in unused}
+
+
+def models(plan: Plan) -> list[dict[str, str]]:
+    """The trained models that were applied, by name and digest; none where nothing was corrected.
+
+    Raises as `eo.model.read_card`.
+    """
+    if not plan.inputs.get("correct", "model" in plan.inputs):
+        return []
+    card = read_card(plan.inputs["model"])
+    return [{"name": card.name, "digest": card.digest}]
 
 
 def public(href: str) -> str:

@@ -26,6 +26,8 @@ FOLDER = "EO_SHARDS_MODELS"
 """Environment variable: the folder that holds the models' folders, and the only one looked into where it is set."""
 PLACES = (Path("/opt/models"), Path(__file__).resolve().parents[2] / "layers" / "models")
 """Where models are otherwise: mounted by Lambda as layers, or in the repository."""
+SILENT = "ORT_DISABLE_TELEMETRY"
+"""Environment variable that keeps onnxruntime (1.29 and newer) from reporting to its makers and leaving a device's id."""
 REMEDY = "fetch the model's folder again, or publish it anew"
 
 _DTYPES = {
@@ -165,6 +167,7 @@ def _read(path: Path) -> bytes:
 
 def _session(card: Card, network: bytes, threads: int) -> "onnxruntime.InferenceSession":
     """One that gives equal answers to equal inputs, and whose inputs and outputs are the card's."""
+    os.environ.setdefault(SILENT, "1")
     try:
         import onnxruntime as ort  # noqa: PLC0415 - heavy: only who runs a network pays for it
     except ImportError:

@@ -33,6 +33,7 @@ def left_out(counts: Mapping[str, int], plan: Plan) -> list[str]:
     reasons = {
         "empty": "no scene has data",
         "masked": "there are clouds, shadows or defects",
+        "clouded": "the corrector found clouds",
         "void": f"{plan.elevation_name} has no elevation",
     }
     return [

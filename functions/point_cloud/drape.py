@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eo.correction import SURFACE, surface
 from eo.grid import Window
 from eo.job import Part, Plan, Unit
 from eo.ply import encode
-from eo.radiometry import stretch_lut
+from eo.radiometry import Radiometry, stretch_lut
 from eo.sampling import keep
 from eo.thumbnail import thumbnail
 from eo.unit_io import UnitIO
@@ -25,9 +26,9 @@ def drape(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
     inputs = plan.inputs
     height = io.cube.read_target("elevation", window, np.nan)
     known = io.cube.read_target("valid", window).view(np.bool_) & ~np.isnan(height)
+    bands, radiometries, lost = _colours(known, plan, window, io)
     kept = known & keep(window, inputs["sampled_fraction"])
-    bands = [io.cube.read_target(band, window) for band in BANDS]
-    stretches = [stretch_lut(plan.radiometry[band], inputs["max_reflectance"]) for band in BANDS]
+    stretches = [stretch_lut(radiometry, inputs["max_reflectance"]) for radiometry in radiometries]
     colours = list(zip(stretches, bands, strict=True))
     heights = _Range()
     io.put("body", _vertices(kept, height, colours, plan, window, heights=heights))
@@ -38,9 +39,25 @@ def drape(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
         keys=io.left.keys,
         sizes=io.left.sizes,
         digests=io.left.digests,
-        counts={"points": int(np.count_nonzero(kept)), "known": int(np.count_nonzero(known))},
+        counts={"points": int(np.count_nonzero(kept)), "known": int(np.count_nonzero(known)), "clouded": lost},
         extremes=_extremes(kept, heights, plan, window),
     )
+
+
+def _colours(
+    known: NDArray[np.bool_], plan: Plan, window: Window, io: UnitIO
+) -> tuple[list[NDArray[np.uint16]], list[Radiometry], int]:
+    """(DNs of red, green and blue, what they mean, how many pixels have none because the corrector left them out).
+
+    Those are taken out of `known`.
+    """
+    if not plan.inputs["correct"]:
+        return [io.cube.read_target(band, window) for band in BANDS], [plan.radiometry[band] for band in BANDS], 0
+    bands = [io.cube.read_target(surface(band), window) for band in BANDS]
+    before = int(np.count_nonzero(known))
+    for dn in bands:
+        known &= dn > 0
+    return bands, [SURFACE] * len(BANDS), before - int(np.count_nonzero(known))
 
 
 @dataclass

@@ -102,10 +102,14 @@ def processing(plan: Plan) -> dict[str, Any]:
     return {
         **lineage.software(plan),
         "processing:lineage": (
-            f"Pixels of {scenes} on the grid {plan.grid.crs} at {plan.grid.resolution} m, lifted to "
+            f"Pixels of {scenes} on the grid {plan.grid.crs} at {plan.grid.resolution} m, {_corrected(plan)}lifted to "
             f"{plan.elevation_name} (bilinear), sampled at {plan.inputs['sampled_fraction']:g}"
         ),
     }
+
+
+def _corrected(plan: Plan) -> str:
+    return f"atmosphere corrected by {plan.inputs['model']}, " if plan.inputs["correct"] else ""
 
 
 def own(plan: Plan, summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +119,6 @@ def own(plan: Plan, summary: Mapping[str, Any]) -> dict[str, Any]:
         "eo_shards:offset": summary["offset"],
         "eo_shards:inputs": lineage.inputs(plan),
         "eo_shards:sources": lineage.sources(plan),
-        # Nothing learned is in a point cloud; a process that applies models names them and their digests here.
-        "eo_shards:models": [],
+        "eo_shards:models": lineage.models(plan),
         "eo_shards:notes": summary["notes"],
     }

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
+from eo.correction import CorrectionInputs, correction
 from eo.imagery import imagery
 from eo.inputs import CubeInputs, ElevationInputs
 from eo.job import Output, Part, Result, Stage
@@ -15,8 +16,12 @@ BANDS = ("B04", "B03", "B02")
 BYTES_PER_POINT = {"local": 15, "absolute": 27}
 
 
-class PointCloudInputs(CubeInputs, ElevationInputs):
+class PointCloudInputs(CorrectionInputs, CubeInputs, ElevationInputs):
     """Inputs of a point cloud."""
+
+    correct: Annotated[
+        bool, Field(description="colour by surface reflectance: correct the atmosphere of sentinel-2-l1c first")
+    ] = False
 
     sampled_fraction: Annotated[
         float, Field(gt=0, le=1, allow_inf_nan=False, description="share of the pixels that become points")
@@ -32,6 +37,16 @@ class PointCloudInputs(CubeInputs, ElevationInputs):
         Literal["local", "absolute"],
         Field(description="float32 relative to an origin in the header, or float64 in the CRS"),
     ] = "local"
+
+    @model_validator(mode="after")
+    def _corrects_the_top_of_the_atmosphere(self) -> "PointCloudInputs":
+        if self.correct and self.collection != "sentinel-2-l1c":
+            raise ValueError(
+                f"collection {self.collection} is surface reflectance already: leave correct out, or choose sentinel-2-l1c"
+            )
+        if not self.correct and (said := self.model_fields_set & CorrectionInputs.model_fields.keys()):
+            raise ValueError(f"{', '.join(sorted(said))} say how to correct: give correct too, or leave them out")
+        return self
 
 
 class PointCloud:
@@ -75,7 +90,11 @@ class PointCloud:
         """Cube first, then points."""
         classes = inputs.mask_clouds and inputs.collection == "sentinel-2-l2a"
         return [
-            *imagery(BANDS, classes=classes, elevation=True),
+            *(
+                correction(tuple(sorted(BANDS)), inputs, elevation=True)
+                if inputs.correct
+                else imagery(BANDS, classes=classes, elevation=True)
+            ),
             Stage(name="drape", map="point_cloud.drape:drape", over="shards", bytes_per_pixel=30),
         ]
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eo import lineage
 from eo.errors import NothingFound
 from eo.job import Part, Plan, Result
 from eo.outcome import align_counts, attributions, left_out, pixels
@@ -79,6 +80,7 @@ def comments(plan: Plan) -> list[tuple[str, str]]:
         *((f"offset_{axis}", number(value)) for axis, value in zip("xyz", offset(plan), strict=True)),
         ("resolution", str(plan.grid.resolution)),
         ("sampled_fraction", number(plan.inputs["sampled_fraction"])),
+        *(("model", f"{model['name']} {model['digest']}") for model in lineage.models(plan)),
         ("colour", f"linear, reflectance 0 to {number(plan.inputs['max_reflectance'])} as 0 to 255"),
         *(("scene", f"{scene.id} {scene.datetime} baseline {scene.baseline or 'unknown'}") for scene in plan.scenes),
         ("dem", plan.elevation_name or "none"),

@@ -1,0 +1,1 @@
+"""Cube shards from top-of-atmosphere to surface reflectance."""

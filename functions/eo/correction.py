@@ -1,0 +1,116 @@
+"""Atmospheric correction as a part of any process: what can be asked of it, its stages, and what they leave in the cube.
+
+The stages themselves live in `atmospheric_correction` and are named here, not imported.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from eo.catalog import MASKS
+from eo.imagery import imagery
+from eo.job import Made, Plan, Stage
+from eo.radiometry import Radiometry
+
+SURFACE = Radiometry(-1000, 10_000)
+"""Of the DNs that are written: reflectance = (DN - 1000) / 10000, as in L2A products since baseline 04.00."""
+STATISTICS = ("B01", "B02", "B03", "B04", "B8A", "B12")
+"""Bands that tell aerosol from ground, looked at on the coarse grid of the whole granule."""
+OPTIONAL = ("B09", "B10", *MASKS)
+"""Taken likewise where a product has them: water vapour, cirrus, its own cloud masks."""
+GAIN, BIAS, SIGMA, ALBEDO = "gain_", "bias_", "sigma_", "albedo_"
+"""What arrays of the coarse grid begin with; then comes the band."""
+QUALITY = "quality"
+SIGMA_STEP = 16
+"""Pixels between the lattice points for which 1-sigma is delivered."""
+
+
+class CorrectionInputs(BaseModel):
+    """How to correct: for every process that may."""
+
+    model: Annotated[
+        Literal["atmosphere-field", "atmosphere-field-visible", "physics"],
+        Field(description="corrector: a net on coarse statistics of the whole granule, or 6S without learning"),
+    ] = "atmosphere-field"
+    adjacency: Annotated[
+        bool, Field(description="take out the light that a pixel's surroundings send into its line of sight")
+    ] = True
+    aot: Annotated[
+        float | None,
+        Field(ge=0, le=2, allow_inf_nan=False, description="aerosol optical thickness at 550 nm, for model physics"),
+    ] = None
+    aerosol: Annotated[
+        Literal["continental", "maritime", "urban", "desert"], Field(description="aerosol type, for model physics")
+    ] = "continental"
+    water_vapour: Annotated[
+        float | None,
+        Field(
+            ge=0, le=10, allow_inf_nan=False, description="g/cm2 over the scene's mean ground; default the product's"
+        ),
+    ] = None
+    ozone: Annotated[
+        float | None,
+        Field(ge=0.1, le=0.7, allow_inf_nan=False, description="cm-atm; default the product's, else 0.32"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _nets_find_aerosol(self) -> "CorrectionInputs":
+        if self.model != "physics" and self.aot is not None:
+            raise ValueError(f"model {self.model} finds the AOT itself: leave aot out, or choose model physics")
+        return self
+
+
+def surface(band: str) -> str:
+    """The variable of the target grid that holds a band's surface DNs."""
+    return f"surface_{band}"
+
+
+def corrected(plan: Plan) -> tuple[str, ...]:
+    """The bands that a plan corrects, in the order of their wavelengths."""
+    return tuple(sorted(name.removeprefix("surface_") for name in plan.targets if name.startswith("surface_")))
+
+
+def correction(bands: tuple[str, ...], inputs: Any, *, elevation: bool) -> list[Stage]:  # noqa: ANN401 - CorrectionInputs
+    """Stages from sources to surface DNs of the bands on the target grid; with `elevation`, that comes there too."""
+    coarse = [GAIN, BIAS, SIGMA, *([] if inputs.adjacency else [ALBEDO])]
+    statistics = tuple(dict.fromkeys((*STATISTICS, *bands)))
+    return [
+        *imagery(
+            bands,
+            classes=False,
+            elevation=elevation,
+            context=statistics,
+            context_optional=OPTIONAL,
+            context_elevation=True,
+        ),
+        Stage(
+            name="field",
+            map="atmospheric_correction.field:field",
+            over="scenes",
+            bytes_per_pixel=FIELD_BYTES_PER_PIXEL,
+            makes=(
+                *(
+                    Made(name=f"{name}{band}", over="scenes", dtype="float32", fill="NaN")
+                    for name in coarse
+                    for band in bands
+                ),
+                Made(name=QUALITY, over="scenes", dtype="uint8"),
+            ),
+        ),
+        Stage(
+            name="correct",
+            map="atmospheric_correction.correct:correct",
+            over="shards",
+            bytes_per_pixel=CORRECT_BYTES_PER_PIXEL,
+            makes=(
+                *(Made(name=surface(band), over="shards", dtype="uint16") for band in bands),
+                Made(name=QUALITY, over="shards", dtype="uint8"),
+            ),
+        ),
+    ]
+
+
+FIELD_BYTES_PER_PIXEL = 300
+"""Some fifty layers of float32 and the transforms of two (measured: bench)."""
+CORRECT_BYTES_PER_PIXEL = 16
+"""Origin, quality, DNs before and after, and copies (measured: bench)."""
