@@ -28,8 +28,8 @@ $(STAMP): requirements.lock pyproject.toml
 
 env: $(STAMP) ## the locked environment in .venv, with the command eo-shards
 
-$(TRAINING_STAMP): training/requirements.txt $(STAMP)
-	$(BIN)/python -m pip install --quiet --no-deps -r training/requirements.txt
+$(TRAINING_STAMP): training/requirements-cpu.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-deps -r training/requirements-cpu.txt
 	touch $@
 
 training: $(TRAINING_STAMP) ## PyTorch and what else training needs, in .venv
@@ -88,6 +88,8 @@ lock: ## resolve the dependencies again (needs uv)
 	  uv pip compile --python-version 3.13 --python-platform x86_64-manylinux_2_28 --only-binary :all: --no-emit-index-url --no-emit-find-links \
 	    --no-header --quiet --generate-hashes --constraint requirements.lock -o layers/$$layer/requirements.txt layers/$$layer/requirements.in; \
 	done
+	uv pip compile --python-version 3.11 --python-platform x86_64-manylinux_2_28 --only-binary :all: --no-emit-index-url --no-emit-find-links \
+	  --no-header --quiet --generate-hashes --constraint requirements.lock -o training/requirements.txt training/requirements.in
 	printf 'aws-sam-cli>=1.150\ncfn-lint>=1.40\n' | uv pip compile --universal --python-version 3.11 --no-emit-index-url \
 	  --no-emit-find-links --no-header --quiet --generate-hashes -o requirements-sam.lock -
 

@@ -1,8 +1,12 @@
-"""What `sam build` puts into a function or a layer: `python3.13 build.py code|geo|compute FOLDER` (see Makefile).
+"""What `sam build` puts into a function or a layer: `python3.13 build.py code|geo|compute|models|cards FOLDER [MODEL ...]`.
+
+Called by the Makefile beside it.
 
 A layer fills FOLDER/python, which Lambda mounts at /opt/python. Its wheels are those of Lambda's platform on whatever machine
 this runs, hash-checked, and never built from source. What no function reads is left out (tests, sources and headers of
 extensions, debug sections, service models of botocore), for a function and its layers may hold 262,144,000 bytes unzipped.
+
+A layer of models fills FOLDER/models/<name> with what the model's card lists; a layer of cards with the cards alone.
 
 Byte code comes along, because Lambda's folders are read-only and each cold start would compile everything again: unchecked,
 because the sources that it belongs to cannot change any more.
@@ -12,6 +16,8 @@ because the sources that it belongs to cannot change any more.
 from __future__ import annotations
 
 import compileall
+import hashlib
+import json
 import shutil
 import struct
 import subprocess
@@ -19,6 +25,10 @@ import sys
 from operator import itemgetter
 from pathlib import Path
 from py_compile import PycInvalidationMode
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HERE = Path(__file__).parent
 RUNTIME = (3, 13)
@@ -30,15 +40,23 @@ SERVICES = {"s3", "secretsmanager", "stepfunctions", "sts"}
 """AWS services that the functions call; botocore brings models of 400."""
 PT_LOAD = 1
 """Kind of an ELF program header: a segment that is mapped into memory."""
+UNUSED = {"onnxruntime": ("datasets", "quantization", "tools", "transformers", "capi/libonnxruntime.so*")}
+"""By package: what none of the functions calls, its library for other languages for one: Python's extension has its own."""
+CARD, ITEM = "card.json", "item.json"
+"""What a model says of itself: for the functions, and as a STAC item."""
 UNREAD = {".a", ".c", ".h", ".pxd", ".pxi", ".pyi", ".pyx"}
 """Suffixes of what only compilers and type checkers read."""
 
 
-def main(what: str, folder: Path) -> None:
-    """Fill a folder with the functions' code (from the working directory), or with the dependencies of a layer."""
+def main(what: str, folder: Path, models: Sequence[str] = ()) -> None:
+    """Fill a folder with the functions' code (from the working directory), or with the dependencies or models of a layer."""
     if what == "code":
         shutil.copytree(".", folder, ignore=shutil.ignore_patterns(*NOT_DEPLOYED), dirs_exist_ok=True)
         add_byte_code(folder, folder, "/var/task")
+        return
+    if what in {"models", "cards"}:
+        for name in models:
+            add_model(HERE / "models" / name, folder / "models" / name, whole=what == "models")
         return
     python = folder / "python"
     install(HERE / what / "requirements.txt", python)
@@ -69,6 +87,9 @@ def trim(python: Path) -> None:
     shutil.rmtree(python / "bin", ignore_errors=True)
     for tests in [path for path in python.rglob("tests") if path.is_dir()]:
         shutil.rmtree(tests, ignore_errors=True)
+    for package, patterns in UNUSED.items():
+        for path in [path for pattern in patterns for path in (python / package).glob(pattern)]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     for model in (python / "botocore/data").glob("*/"):
         if model.name not in SERVICES:
             shutil.rmtree(model)
@@ -113,6 +134,27 @@ def strip(library: Path) -> None:
     library.write_bytes(kept)
 
 
+def add_model(source: Path, target: Path, *, whole: bool) -> None:
+    """Copy what a model's card lists, if that is what it says; unless `whole` only the card and the STAC item."""
+    missing = [name for name in (CARD, ITEM) if not (source / name).is_file()]
+    if missing:
+        sys.exit(f"model {source.name}: {source / missing[0]} is not there; {remedy(source.name)}")
+    listed = json.loads((source / CARD).read_bytes())["files"] if whole else []
+    target.mkdir(parents=True)
+    for file in listed:
+        path = source / file["name"]
+        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "not there"
+        if found != file["sha256"]:
+            sys.exit(f"model {source.name}: {path} is {found}, its card says {file['sha256']}; {remedy(source.name)}")
+    for name in (CARD, ITEM, *(file["name"] for file in listed)):
+        shutil.copyfile(source / name, target / name)
+
+
+def remedy(model: str) -> str:
+    """Where a model's folder comes from."""
+    return f"take the folder from the repository again, or publish the model there by its training (--out layers/models/{model})"
+
+
 def add_byte_code(folder: Path, root: Path, mounted: str) -> None:
     """Compile what lies below a folder; tracebacks name the files as they lie on Lambda."""
     done = compileall.compile_dir(
@@ -132,4 +174,4 @@ if __name__ == "__main__":
         sys.exit(
             f"byte code is for one version: run this with Python {'.'.join(map(str, RUNTIME))}, this is {sys.version.split()[0]}"
         )
-    main(sys.argv[1], Path(sys.argv[2]).resolve())
+    main(sys.argv[1], Path(sys.argv[2]).resolve(), sys.argv[3:])

@@ -35,7 +35,7 @@ class Mirror:
                 f"{self.prefix!r} is no prefix of a bucket: give s3://bucket/path/, with the slash at its end"
             )
         self.bucket, self.path = found.groups()
-        self.client: Any = boto3.client("s3")
+        self.client: Any = boto3.session.Session().client("s3")
 
     def pull(self) -> int:
         """Bring what is in the bucket into the folder; gives the number of files. Files that are there are replaced.

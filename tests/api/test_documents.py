@@ -77,8 +77,20 @@ class TestProcesses:
         assert found["inputs"]["coordinates"]["schema"]["enum"] == ["local", "absolute"]
         assert found["outputs"]["point_cloud"]["schema"]["contentMediaType"] == "application/ply"
 
-    def test_inputs_that_name_files_of_the_server_are_not_offered(self, alice: Client) -> None:
-        inputs = alice.get("/processes/point-cloud").json["inputs"]
+    def test_a_correction_says_by_which_models_and_what_it_makes(self, alice: Client) -> None:
+        found = alice.get("/processes/atmospheric-correction").json
+        model = found["inputs"]["model"]["schema"]
+        assert {"atmosphere-field", "physics"} <= set(model["enum"])
+        assert model["default"] in model["enum"]
+        bands = found["inputs"]["bands"]["schema"]
+        assert (bands["type"], set(bands["items"]["enum"])) == ("array", {"B02", "B03", "B04", "B08"})
+        assert found["inputs"]["collection"]["schema"]["enum"] == ["sentinel-2-l1c"]
+        made = found["outputs"]["surface_reflectance"]["schema"]["contentMediaType"]
+        assert made == "image/tiff; application=geotiff; profile=cloud-optimized"
+
+    @pytest.mark.parametrize("process", PROCESSES)
+    def test_inputs_that_name_files_of_the_server_are_not_offered(self, alice: Client, process: str) -> None:
+        inputs = alice.get(f"/processes/{process}").json["inputs"]
         assert not {"catalog", "dem_path"} & set(inputs)
         assert inputs["source"]["schema"]["enum"] == ["cdse", "earth-search"]
         assert inputs["dem"]["schema"]["enum"] == ["earth-data-hub", "cop-dem-glo-30"]
@@ -111,8 +123,8 @@ class TestProcesses:
     def test_a_list_has_pages(self, alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         for number in range(3):
             monkeypatch.setitem(PROCESSES, f"another-{number}", PROCESSES["point-cloud"])
-        first = alice.get("/processes?limit=3").json
-        assert len(first["processes"]) == 3
+        first = alice.get(f"/processes?limit={len(PROCESSES) - 1}").json
+        assert len(first["processes"]) == len(PROCESSES) - 1
         following = next(link["href"] for link in first["links"] if link["rel"] == "next")
         last = alice.get(following.removeprefix(BASE)).json
         assert len(last["processes"]) == 1
@@ -144,7 +156,8 @@ class TestOpenApi:
             path = rule
             for ours, theirs in names.items():
                 path = path.replace(f"<{ours}>", f"{{{theirs}}}")
-            routes.add((method.lower(), path.replace("{processID}/execution", "point-cloud/execution")))
+            executed = [path.replace("{processID}/execution", f"{process}/execution") for process in PROCESSES]
+            routes |= {(method.lower(), path) for path in executed}
         assert {(method, path) for path, item in document["paths"].items() for method in item} == routes
 
     def test_security_is_asked_for_where_there_is_some(self, alice: Client, service: MemoryService) -> None:

@@ -70,8 +70,10 @@ class Cloud:
         """The job service, as api and upload have it."""
         return BucketService(self.store, StepFunctions(self.machine))
 
-    def order(self, inputs: Mapping[str, Any], key: str = "key", owner: str = OWNER) -> Status:
-        return self.service.order("point-cloud", inputs, owner=owner, key=key)
+    def order(
+        self, inputs: Mapping[str, Any], key: str = "key", owner: str = OWNER, process: str = "point-cloud"
+    ) -> Status:
+        return self.service.order(process, inputs, owner=owner, key=key)
 
     def wait(self, job: str, seconds: float = 120.0, owner: str = OWNER) -> Status:
         """Wait until a job has ended, as a client that polls."""
@@ -83,8 +85,8 @@ class Cloud:
             assert time.monotonic() < end, f"job {job} is still {status.state}: {self.lambdas.calls[-3:]}"
             time.sleep(0.05)
 
-    def run(self, inputs: Mapping[str, Any], key: str = "key") -> Status:
-        return self.wait(self.order(inputs, key).job)
+    def run(self, inputs: Mapping[str, Any], key: str = "key", process: str = "point-cloud") -> Status:
+        return self.wait(self.order(inputs, key, process=process).job)
 
     def products(self, job: str) -> dict[str, bytes]:
         """The files of a result, by name."""
@@ -154,6 +156,7 @@ def cloud(
                 **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
                 **common,
                 **QUICK,
+                "ORT_DISABLE_TELEMETRY": "1",
                 "EO_SHARDS_BUCKET": BUCKET,
                 "EO_SHARDS_FUNCTIONS": STACK,
                 **(environment or {}),

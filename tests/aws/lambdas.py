@@ -37,6 +37,7 @@ HANDLERS = {
     "fetch": "fetch.handler",
     "fetch-cdse": "fetch.handler",
     "point-cloud": "point_cloud.handler",
+    "atmospheric-correction": "atmospheric_correction.handler",
     "merge": "merge.handler",
 }
 

@@ -16,6 +16,7 @@ from eo.order import job_id, validated
 from peers.faults import Status as Answer
 from peers.s3 import KEY, SECRET, S3Peer
 from registry import process
+from safe_pairs import drawn, write_product
 from support import bounds_of
 from upload import handler, incoming
 from upload.events import uploads
@@ -536,6 +537,22 @@ class TestProducts:
         safe_scene(tmp_path / "l1c", size=64, level="L1C")
         (job,) = place.taken(self.key, zipped(tmp_path / "l1c", tmp_path / "l1c.zip").read_bytes())
         assert orders.taken[job["job"]]["inputs"]["collection"] == "sentinel-2-l1c"
+
+    def test_they_are_corrected_where_that_is_ordered(
+        self, place: Place, orders: Orders, archive: bytes, tmp_path: Path
+    ) -> None:
+        key = self.key.replace("point-cloud", "atmospheric-correction")
+        bands = ("B01", "B02", "B03", "B04", "B8A", "B12")
+        write_product(tmp_path / "l1c", "L1C", drawn(bands, size=192, seed=1), size=192, file_format="jp2")
+        (job,) = place.taken(key, zipped(tmp_path / "l1c", tmp_path / "l1c.zip").read_bytes())
+        assert orders.taken[job["job"]]["process"] == "atmospheric-correction"
+        assert orders.taken[job["job"]]["inputs"]["collection"] == "sentinel-2-l1c"
+        # It looks at more bands than it corrects.
+        safe_scene(tmp_path / "less", size=64, level="L1C")
+        less = place.refused(key.replace("S2", "less"), zipped(tmp_path / "less", tmp_path / "less.zip").read_bytes())
+        assert "has no band B01" in less["detail"]
+        # The archive is surface reflectance already.
+        assert "sentinel-2-l1c" in place.refused(key.replace("S2", "L2A"), archive)["detail"]
 
     def test_a_product_without_a_band_is_refused(self, place: Place, archive: bytes, tmp_path: Path) -> None:
         del archive

@@ -5,13 +5,13 @@ equal bytes for equal modules. (torch.export's writes source paths of the machin
 """
 
 import io
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -20,6 +20,10 @@ from torch import Tensor, nn
 from eo.card import Draft, Parity
 from eo.card import Tensor as Listed
 from eo.errors import CorruptData, InvalidInput
+from eo.model import SILENT
+
+os.environ.setdefault(SILENT, "1")  # read when it is imported
+import onnxruntime as ort  # noqa: E402
 
 OPSET = 17
 """The newest that the exporter covers without gaps; LayerNormalization is an operator since it."""

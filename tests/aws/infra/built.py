@@ -10,15 +10,18 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from aws.infra.template import QUIET, ROOT, SAM, load
+from eo.card import CARD
+from eo.correction import CorrectionInputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 FOLDER = ROOT / ".aws-sam"
+MODELS: tuple[str, ...] = get_args(CorrectionInputs.model_fields["model"].annotation)
 _MADE = {"__pycache__", "eo_shards.egg-info"}
 
 
@@ -41,6 +44,13 @@ class Function:
         """Where it imports from, in Lambda's order."""
         code, *layers = self.folders
         return [str(code), *(str(layer / "python") for layer in layers)]
+
+    @property
+    def models(self) -> Path | None:
+        """What is at /opt/models there; None without models. One layer has all that a function reads."""
+        found = [layer / "models" for layer in self.folders[1:] if (layer / "models").is_dir()]
+        assert len(found) <= 1, f"{self.name} has models in {found}"
+        return found[0] if found else None
 
     @property
     def size(self) -> int:
@@ -67,6 +77,11 @@ def built() -> dict[str, Function]:
     """
     if not (SAM / "sam").exists():
         raise Unavailable("the SAM environment is not installed: make sam")
+    missing = [name for name in MODELS if not (ROOT / "layers" / "models" / name / CARD).is_file()]
+    if missing:
+        raise Unavailable(
+            f"no models to pack: {', '.join(missing)}; python -m training.atmospheric_correction makes them"
+        )
     FOLDER.mkdir(exist_ok=True)
     stamp = FOLDER / "tested"
     with (FOLDER / "lock").open("w") as lock:

@@ -6,15 +6,21 @@ import json
 import re
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
-from aws.infra.built import Function, Unavailable, built, imported, python313
-from aws.infra.template import ROOT, functions
+from aws.infra.built import MODELS, Function, Unavailable, built, imported, python313
+from aws.infra.template import ROOT, functions, template
+from eo.card import CARD, ITEM
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LIMIT = 262_144_000
 """Bytes of a function and its layers, unzipped (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 HEAVY = {"rasterio", "zarr", "onnxruntime"}
+COMPUTING = {name for name, found in functions().items() if found["Layers"][0] == {"Ref": "ComputeLayer"}}
 IMPORT = """
 import importlib, json
 module = importlib.import_module({module!r})
@@ -45,6 +51,25 @@ from PIL import Image
 file = io.BytesIO()
 Image.new("RGB", (3, 2), (1, 2, 3)).save(file, "PNG")
 assert Image.open(file).getpixel((2, 1)) == (1, 2, 3)
+import os, pathlib, sys
+os.environ |= {environment}
+import onnxruntime
+network = bytes.fromhex({network!r})
+session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
+[made] = session.run(None, {{"x": numpy.array([-1, 2], "float32")}})
+assert made.tolist() == [0, 2]
+assert not list(pathlib.Path(os.environ["HOME"]).rglob("*")), "onnxruntime keeps what it has to tell"
+"""
+RELU = (
+    "08083a2f0a0c0a0178120179220452656c751201675a0d0a017812080a06080112020a00620d0a017912080a06080112020a0042040a001011"
+)
+"""A network of one node, y = max(x, 0), as ONNX."""
+CHECKED = """
+import pathlib
+from eo.model import checked
+for name in {names}:
+    model = checked(pathlib.Path({folder!r}) / name)
+    assert model.card.name == name
 """
 BOTH = """
 import importlib.metadata, boto3, numpy, obstore, pydantic, pyproj, shapely, zarr
@@ -93,21 +118,40 @@ def test_a_handler_is_imported_from_the_bundle_alone_with_its_byte_code(bundle: 
     # What orders and describes stays light.
     if name in {"ApiFunction", "UploadFunction"}:
         assert not HEAVY & set(files)
-    if name in {"PointCloudFunction", "MergeFunction", "ApiFunction", "UploadFunction"}:
+    if name in COMPUTING:
         assert "rasterio" not in files
 
 
 @pytest.mark.parametrize(("name", "code"), [("FetchFunction", GEO), ("MergeFunction", COMPUTE)])
-def test_what_was_trimmed_still_works(bundle: dict[str, Function], name: str, code: str) -> None:
-    imported(bundle[name], BOTH.format(services=sorted(_services())) + code)
+def test_what_was_trimmed_still_works(bundle: dict[str, Function], name: str, code: str, tmp_path: Path) -> None:
+    told = {"HOME": str(tmp_path), "ORT_DISABLE_TELEMETRY": template_variable("ORT_DISABLE_TELEMETRY")}
+    both = BOTH.format(services=sorted(_services()))
+    imported(bundle[name], both + (code.format(environment=told, network=RELU) if code == COMPUTE else code))
+
+
+def test_models_are_in_the_bundle_and_their_function_runs_them(bundle: dict[str, Function]) -> None:
+    function = bundle["AtmosphericCorrectionFunction"]
+    assert function.models is not None
+    assert sorted(path.name for path in function.models.iterdir()) == sorted(MODELS)
+    imported(function, CHECKED.format(names=MODELS, folder=str(function.models)))
+
+
+@pytest.mark.parametrize("name", ["PlanFunction", "MergeFunction"])
+def test_who_plans_and_merges_has_the_cards_alone(bundle: dict[str, Function], name: str) -> None:
+    function = bundle[name]
+    assert function.models is not None
+    found = {path.relative_to(function.models).as_posix() for path in function.models.rglob("*") if path.is_file()}
+    assert found == {f"{model}/{file}" for model in MODELS for file in (CARD, ITEM)}
+    code = "import os\nos.environ['EO_SHARDS_MODELS'] = {folder!r}\nfrom eo.model import read_card\nfor name in {names}:\n    read_card(name)\n"
+    imported(function, code.format(folder=str(function.models), names=MODELS))
 
 
 def test_byte_code_is_never_compared_with_its_source(bundle: dict[str, Function]) -> None:
     """Bytes 4 to 8 of a .pyc: 1 is a hash that is not checked (PEP 552). Timestamps would not survive the zip."""
     for folder in {folder for function in bundle.values() for folder in function.folders}:
         compiled = list(folder.rglob("*.pyc"))
-        assert compiled
-        assert {path.read_bytes()[4:8] for path in compiled} == {b"\x01\0\0\0"}
+        assert compiled or (folder / "models").is_dir()
+        assert {path.read_bytes()[4:8] for path in compiled} <= {b"\x01\0\0\0"}
         sources = [path for path in folder.rglob("*.py") if "lib2to3" not in path.parts]
         assert len(compiled) == len(sources)
 
@@ -151,6 +195,10 @@ def test_without_the_runtimes_python_the_build_says_what_is_missing() -> None:
     )
     assert (found.returncode, found.stdout) == (1, "")
     assert "EO_SHARDS_PYTHON313" in found.stderr
+
+
+def template_variable(name: str) -> str:
+    return str(template()["Globals"]["Function"]["Environment"]["Variables"][name])
 
 
 def _exists(path: str) -> bool:

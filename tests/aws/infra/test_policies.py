@@ -23,6 +23,8 @@ ANY_RESOURCE = {
     "logs:ListLogDeliveries": "as above",
     "logs:PutResourcePolicy": "as above",
     "logs:UpdateLogDelivery": "as above",
+    "ecr:GetAuthorizationToken": "for the registry of the account (Service Authorization Reference, Amazon ECR)",
+    "ecs:DiscoverPollEndpoint": "has no resource to name (Service Authorization Reference, Amazon ECS)",
 }
 """Actions that may be allowed on "*", with the reason."""
 WILDCARDS = {
@@ -30,6 +32,9 @@ WILDCARDS = {
     ":execution:${AWS::StackName}-workflow:*": "one execution for each attempt at a job",
     ":execution:${AWS::StackName}-workflow/*": "the children of a distributed map",
     ":${HttpApi}/*": "all routes of this API may call its one function",
+    ":cluster/*${AWS::StackName}-training*": "Batch makes the cluster, and adds to the environment's name",
+    ":container-instance/*": "of that cluster, by the statement's condition or as its machines register",
+    ":repository/*": "the parameter names an image, not its repository",
 }
 """How ARNs with wildcards may end, with the reason. Those of the data bucket are listed in REACH."""
 REACH: dict[str, dict[str, set[str]]] = {
@@ -45,9 +50,12 @@ REACH: dict[str, dict[str, set[str]]] = {
         }
         for role in ("FetchRole", "FetchCdseRole")
     },
-    "PointCloudRole": {
-        "s3:GetObject": {"jobs/*", "scratch/*"},
-        "s3:PutObject": {"scratch/*"},
+    **{
+        role: {
+            "s3:GetObject": {"jobs/*", "scratch/*"},
+            "s3:PutObject": {"scratch/*"},
+        }
+        for role in ("PointCloudRole", "AtmosphericCorrectionRole")
     },
     "MergeRole": {
         "s3:GetObject": {"jobs/*", "scratch/*"},
@@ -70,6 +78,13 @@ REACH: dict[str, dict[str, set[str]]] = {
         "s3:DeleteObject": {"incoming/*.error.json", "incoming/*.job.json"},
     },
     "WorkflowRole": {"s3:GetObject": {"jobs/*/units/*"}},
+    "TrainingRole": {
+        "s3:GetObject": {"training/data/*", "training/runs/*"},
+        "s3:PutObject": {"training/runs/*", "models/*"},
+        "s3:AbortMultipartUpload": {"training/runs/*", "models/*"},
+    },
+    "TrainingStartRole": {},
+    "TrainingInstanceRole": {},
 }
 """Objects of the data bucket that each role may touch."""
 ALLOWED = [(name, statement) for name, statement in statements() if statement["Effect"] == "Allow"]
@@ -131,13 +146,23 @@ def test_no_two_functions_share_a_role_and_only_lambda_may_take_it() -> None:
 
 def test_an_absent_object_is_told_from_a_forbidden_one() -> None:
     """S3 answers 403 instead of 404 to who may not list; what s3:prefix is then is not documented, so it may be missing."""
-    for role in set(REACH) - {"WorkflowRole"}:
+    for role in {role for role, reach in REACH.items() if reach} - {"WorkflowRole"}:
         [listing] = [
             statement for name, statement in ALLOWED if name == role and statement["Action"] == "s3:ListBucket"
         ]
         assert set(listing["Condition"]) == {"StringLikeIfExists"}
         read = {key.partition("/")[0] for key in REACH[role]["s3:GetObject"]}
         assert read <= {prefix.partition("/")[0] for prefix in listing["Condition"]["StringLikeIfExists"]["s3:prefix"]}
+
+
+def test_who_trains_reaches_no_job_and_is_no_machine() -> None:
+    """Code of a training runs in a container: neither the machine's role nor that which starts it is its own."""
+    allowed = {action.partition(":")[0] for action in actions("TrainingRole")}
+    assert allowed == {"s3", "sts"}
+    for role in ("TrainingRole", "TrainingStartRole", "TrainingInstanceRole"):
+        assert not {action for action in actions(role) if action.startswith(("iam:", "lambda:", "states:"))}
+        assert resources("AWS::IAM::Role")[role]["Condition"] == "Trains"
+    assert not {action for action in actions("TrainingInstanceRole") if action.startswith(("s3:", "ecr:", "logs:"))}
 
 
 def test_secrets_are_read_only_by_who_reaches_sources() -> None:

@@ -6,8 +6,10 @@ import importlib.util
 import json
 import logging
 import re
+import shlex
+import subprocess
 import tomllib
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -185,7 +187,11 @@ def test_every_function_has_limits_and_traces(name: str) -> None:
     assert function["Tracing"] == "Active"
     assert 0 < function["Timeout"] <= 900
     assert function["MemorySize"] == {"Ref": "WorkerMemory"} or 128 <= function["MemorySize"] <= 3008
-    assert len(function["Layers"]) == 1
+    # Lambda takes five: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    libraries, *models = [layer["Ref"] for layer in function["Layers"]]
+    assert libraries in {"GeoLayer", "ComputeLayer"}
+    assert set(models) < {f"{name.removesuffix('Function')}ModelsLayer", "ModelCardsLayer"}
+    assert set(models) <= set(resources("AWS::Serverless::LayerVersion"))
 
 
 def test_the_api_answers_before_its_gateway_gives_up() -> None:
@@ -218,7 +224,7 @@ def test_who_reaches_sources_counts_on_the_connections_that_are_given(connection
 
 def test_the_plan_knows_the_memory_that_units_are_billed_for() -> None:
     memory = FUNCTIONS["PlanFunction"]["Environment"]["Variables"]["EO_SHARDS_FUNCTION_MEMORY"]
-    units = ("FetchFunction", "FetchCdseFunction", "PointCloudFunction")
+    units = ("FetchFunction", "FetchCdseFunction", "PointCloudFunction", "AtmosphericCorrectionFunction")
     assert {json.dumps(FUNCTIONS[name]["MemorySize"]) for name in units} == {json.dumps(memory)}
 
 
@@ -253,6 +259,44 @@ def test_every_stage_of_every_process_has_a_function(identifier: str) -> None:
     assert {stage.map.partition(".")[0] for stage in stages} <= packages
 
 
+@pytest.mark.parametrize("identifier", registry.PROCESSES)
+def test_every_model_that_can_be_ordered_is_deployed_and_its_card_to_who_asks_for_it(identifier: str) -> None:
+    """Which models there are is said by the type of the input; layers/Makefile says which are packed."""
+    field = registry.process(identifier).Inputs.model_fields.get("model")
+    offered = set(get_args(field.annotation)) if field is not None else set()
+    whole = {name for name in resources("AWS::Serverless::LayerVersion") if name.endswith("ModelsLayer")}
+    assert offered <= {model for layer in whole for model in packed(layer)}
+    assert offered <= packed("ModelCardsLayer")
+
+
+def test_models_are_where_they_run_and_cards_where_they_are_read() -> None:
+    layers = {name: {layer["Ref"] for layer in found["Layers"]} for name, found in FUNCTIONS.items()}
+    for layer in (name for name in resources("AWS::Serverless::LayerVersion") if name.endswith("ModelsLayer")):
+        own = f"{layer.removesuffix('ModelsLayer')}Function"
+        assert {name for name, found in layers.items() if layer in found} == {own}
+    assert {name for name, found in layers.items() if "ModelCardsLayer" in found} == {"PlanFunction", "MergeFunction"}
+
+
+def packed(layer: str) -> set[str]:
+    """Models that `make` packs for a layer, as it would say it."""
+    if layer not in resources("AWS::Serverless::LayerVersion"):
+        return set()
+    told = subprocess.run(
+        ["make", "--dry-run", "--no-print-directory", f"build-{layer}", "PYTHON=python", "ARTIFACTS_DIR=out"],
+        cwd=ROOT / "layers",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    words = shlex.split(told.stdout)
+    return set(words[words.index("out") + 1 :])
+
+
+def test_no_function_tells_microsoft_what_it_runs() -> None:
+    """onnxruntime's builds do, since 1.29, unless they find this when they are imported."""
+    assert {found["Environment"]["Variables"]["ORT_DISABLE_TELEMETRY"] for found in FUNCTIONS.values()} == {"1"}
+
+
 @pytest.mark.parametrize("memory", PARAMETERS["WorkerMemory"]["AllowedValues"])
 def test_plans_may_count_on_three_quarters_of_a_worker(memory: int) -> None:
     units = int(template()["Mappings"]["UnitMemory"][str(memory)]["Megabytes"]) * 1_000_000
@@ -278,8 +322,8 @@ def test_no_parameter_holds_a_secret() -> None:
 def test_every_log_is_kept_for_the_days_asked_for() -> None:
     for name, found in resources("AWS::Logs::LogGroup").items():
         assert found["Properties"]["RetentionInDays"] == {"Ref": "LogDays"}, name
-    # One for each function, one for the workflow, one for the API's requests.
-    assert len(resources("AWS::Logs::LogGroup")) == len(FUNCTIONS) + 2
+    # One for each function, one for the workflow, one for the API's requests, one for trainings.
+    assert len(resources("AWS::Logs::LogGroup")) == len(FUNCTIONS) + 3
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ class Account:
         own = {name: value for name, value in function.environment.items() if name != "EO_SHARDS_HOME"}
         return Container(
             function.handler,
-            {**own, **self.environment, **environment},
+            {**own, **self.environment, **self._models(name), **environment},
             timeout=timeout or function.timeout,
             memory=function.memory,
             **self._place(name),
@@ -88,6 +88,11 @@ class Account:
 
     def _place(self, name: str) -> dict[str, Any]:
         return {"path": [*built()[name].paths, CLIENT], "python": python313()} if self.as_built else {}
+
+    def _models(self, name: str) -> dict[str, str]:
+        """Lambda mounts layers at /opt, where models are found without being told."""
+        folder = built()[name].models if self.as_built else None
+        return {} if folder is None else {"EO_SHARDS_MODELS": str(folder)}
 
     def accept(self, job: str, inputs: Mapping[str, Any], *, owner: str = "somebody") -> None:
         """Put a job there, as the door would."""

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from aws import granules
 from aws.infra.built import Unavailable, built
 from aws.rie.account import Account, account
 from aws.rie.deployed import CLIENT
 from aws.rie.driven import Driven, drive, inputs
 from aws.rie.emulator import MISSING, emulator
 from routes.conftest import pair  # noqa: F401 - a fixture
-from routes.loopback import Cdse, cdse
+from routes.loopback import Cdse, cdse, options, remote_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 def sources(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cdse]:  # noqa: F811
     if emulator() is None:
         pytest.skip(MISSING)
-    with cdse(tmp_path_factory.mktemp("rie"), pair.scenes, pair.dem.path) as running:
+    folder = tmp_path_factory.mktemp("rie")
+    items = [*map(remote_item, pair.scenes), granules.written(folder / "c")]
+    with cdse(folder, pair.scenes, pair.dem.path, items) as running:
+        granules.put(running, folder / "c")
         yield running
 
 
@@ -70,4 +74,14 @@ def locally(sources: Cdse, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     sources.forget()
     out = tmp_path_factory.mktemp("locally") / "out"
     sources.machine.order("run", inputs(), out=str(out)).fine()
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def corrected_locally(sources: Cdse, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The same of the order of a correction."""
+    sources.forget()
+    out = tmp_path_factory.mktemp("corrected") / "out"
+    words = options(**inputs("api_execution_correction"))
+    sources.machine.command("run", "atmospheric-correction", *words, f"--out={out}").fine()
     return {path.name: path.read_bytes() for path in out.iterdir()}

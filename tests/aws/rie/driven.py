@@ -17,12 +17,20 @@ if TYPE_CHECKING:
     from aws.rie.emulator import Answer
 
 JOB = event("plan")["job"]
+CORRECTED = event("plan_correction")["job"]
+"""A job of another process, on another collection."""
 OTHER = event("api_dismiss")["rawPath"].rpartition("/")[2]
 """A job of somebody else, ordered with a token."""
 FAILED = event("fail")["job"]
 TIMED_OUT = event("timed_out")["execution"].rpartition("-")[0]
 EVENT_OF = {"fetch": "fetch", "align": "align", "drape": "point_cloud"}
 """By stage: the file with one of its units."""
+EVENT_OF_CORRECTION = {
+    "context": "context",
+    "field": "atmospheric_correction_field",
+    "correct": "atmospheric_correction_correct",
+    "raster": "atmospheric_correction_raster",
+}
 COMMANDS = {
     name: function
     for function, name in re.findall(
@@ -44,10 +52,10 @@ class Driven:
     runtimes: set[int] = field(default_factory=set)
     """Ids of the processes that did the units of one function, of both jobs."""
 
-    def products(self) -> dict[str, bytes]:
+    def products(self, job: str = JOB) -> dict[str, bytes]:
         """The files of the result, by name."""
-        result = Result.model_validate_json(self.account.get(f"jobs/{JOB}/result.json"))
-        return {name: self.account.get(f"jobs/{JOB}/result/{name}") for name in result.files}
+        result = Result.model_validate_json(self.account.get(f"jobs/{job}/result.json"))
+        return {name: self.account.get(f"jobs/{job}/result/{name}") for name in result.files}
 
     def call(self, name: str, given: dict[str, Any] | None = None) -> Any:
         """Give a file, or what it has become, to its function."""
@@ -72,6 +80,7 @@ def drive(account: Account) -> Driven:
         _stage(done, stage["name"], stage["function"])
     for name in ("reduce", "merge", "api_job", "api_results", "api_jobs"):
         done.call(name)
+    _correction(done)
     account.accept(FAILED, inputs())
     account.accept(TIMED_OUT, inputs())
     for name in ("fail", "timed_out", "api_dismiss"):
@@ -98,6 +107,24 @@ def _stage(done: Driven, stage: str, function: str) -> None:
             account.call(COMMANDS[name], asked | {"job": OTHER, "unit": their})
         if stage == "fetch":
             done.runtimes.add(account.warm[COMMANDS[name]].runtime.pid)
+
+
+def _correction(done: Driven) -> None:
+    """Order and do the correction, whose own stages have files."""
+    account = done.account
+    done.call("api_execution_correction")
+    planned = done.call("plan_correction")
+    functions = {f"{STACK}-{_hyphened(name)}": name for name in COMMANDS.values()}
+    for stage in planned["stages"]:
+        name = EVENT_OF_CORRECTION.get(stage["name"])
+        for unit in account.units(CORRECTED, stage["name"]):
+            asked = {"job": CORRECTED, "attempt": 1, "stage": stage["name"], "unit": unit}
+            if name is not None and asked == event(name):
+                assert functions[stage["function"]] == COMMANDS[name]
+                done.call(name)
+            else:
+                assert not account.call(functions[stage["function"]], asked).error
+    done.call("merge_correction")
 
 
 def _hyphened(function: str) -> str:

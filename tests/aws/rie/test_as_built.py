@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws.rie.driven import COMMANDS
+from aws.rie.driven import COMMANDS, CORRECTED
 
 if TYPE_CHECKING:
     from aws.rie.driven import Driven
@@ -18,3 +18,10 @@ def test_each_file_of_events_is_answered(driven_as_built: Driven) -> None:
 
 def test_the_products_are_those_of_the_command(driven_as_built: Driven, locally: dict[str, bytes]) -> None:
     assert driven_as_built.products() == locally
+
+
+def test_the_corrections_products_are_those_of_the_command(
+    driven_as_built: Driven, corrected_locally: dict[str, bytes]
+) -> None:
+    """Its networks and tables come from the layers, and are run by the onnxruntime that was packed."""
+    assert driven_as_built.products(CORRECTED) == corrected_locally

@@ -11,8 +11,9 @@ import requests
 
 from aws.infra.template import functions
 from aws.rie.account import EVENTS, SECRETS, Account, event
-from aws.rie.driven import COMMANDS, EVENT_OF, FAILED, JOB, OTHER, TIMED_OUT, inputs
+from aws.rie.driven import COMMANDS, CORRECTED, EVENT_OF, FAILED, JOB, OTHER, TIMED_OUT, inputs
 from http_api import Answer, checked
+from registry import PROCESSES
 
 if TYPE_CHECKING:
     from aws.rie.driven import Driven
@@ -68,7 +69,7 @@ def test_the_order_is_accepted_and_started_once(driven: Driven) -> None:
 def test_the_door_tells_what_there_is(driven: Driven) -> None:
     assert http(driven, "api_landing").kind == "application/json"
     assert http(driven, "api_page").kind == "text/html"
-    assert [process["id"] for process in http(driven, "api_processes").json["processes"]] == ["point-cloud"]
+    assert [process["id"] for process in http(driven, "api_processes").json["processes"]] == [*PROCESSES]
 
 
 def test_the_job_is_done_and_its_links_work(driven: Driven) -> None:
@@ -85,6 +86,10 @@ def test_a_caller_sees_their_own_jobs_alone(driven: Driven) -> None:
 
 def test_the_products_are_those_of_the_command(driven: Driven, locally: dict[str, bytes]) -> None:
     assert driven.products() == locally
+
+
+def test_the_corrections_products_are_those_of_the_command(driven: Driven, corrected_locally: dict[str, bytes]) -> None:
+    assert driven.products(CORRECTED) == corrected_locally
 
 
 def test_jobs_share_a_warm_container_without_a_trace(driven: Driven) -> None:
