@@ -31,13 +31,17 @@ class Batches(IterableDataset[Batch]):
             yield self.batch(self._next)
             self._next += 1
 
+    def from_number(self, number: int) -> "Batches":
+        """The same from another number on."""
+        return Batches(self._sources, start=number)
+
     def batch(self, number: int) -> Batch:
         """The batch of this number."""
         turn, which = divmod(number, len(self._sources))
         return self._sources[which].batch(turn)
 
 
-def batches(config: TrainConfig, emulator: Emulator, split: Split, *, start: int = 0) -> Batches:
+def batches(config: TrainConfig, emulator: Emulator, split: Split) -> Batches:
     """What a training reads of a split. Simulated scenes of different splits have different seeds, real ones other tiles.
 
     Raises NothingFound where no real pair is usable.
@@ -51,4 +55,4 @@ def batches(config: TrainConfig, emulator: Emulator, split: Split, *, start: int
     if config.data != "simulated":
         real = PairConfig(folders=config.pairs, split=split, dem=config.dem, seed=config.seed)
         sources.append(coarse_sets(real, scenes=scenes))
-    return Batches(sources, start=start)
+    return Batches(sources)

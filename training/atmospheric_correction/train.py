@@ -34,6 +34,11 @@ class Task(lightning.LightningModule):
         super().__init__()
         self.config = config
         self.net = AtmosphereField(config.variant, emulator.float())
+        self._batches = batches(config, emulator, "train")
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The batches of one epoch, made anew for each: which these are depends on the steps done, so it resumes exactly."""
+        return DataLoader(self._batches.from_number(self.trainer.global_step), batch_size=None)
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """Loss of a batch."""
@@ -103,7 +108,6 @@ def train(config: TrainConfig, emulator: Emulator, folder: Path) -> tuple[Atmosp
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     task = Task(config, emulator)
     last = folder / "last.ckpt"
-    done = torch.load(last, weights_only=False)["global_step"] if last.exists() else 0
     held = batches(config, emulator, "validation")
     best = ModelCheckpoint(folder, filename="best", monitor="val_loss", save_last=True, enable_version_counter=False)
     stop = EarlyStopping("val_loss", patience=config.patience)
@@ -119,12 +123,12 @@ def train(config: TrainConfig, emulator: Emulator, folder: Path) -> tuple[Atmosp
         enable_model_summary=False,
         logger=CSVLogger(folder, name="log"),
         gradient_clip_val=1.0,
-        log_every_n_steps=50,
+        log_every_n_steps=min(50, config.steps),
+        reload_dataloaders_every_n_epochs=1,
     )
     trainer.fit(
         task,
-        DataLoader(batches(config, emulator, "train", start=done), batch_size=None),
-        DataLoader([held.batch(number) for number in range(VALIDATION)], batch_size=None),
+        val_dataloaders=DataLoader([held.batch(number) for number in range(VALIDATION)], batch_size=None),
         ckpt_path=str(last) if last.exists() else None,
         weights_only=False,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from training.atmospheric_correction.surfaces import BANDS, FILE, SCENE_TYPES, TRAIN, UNSEEN, library, snow, water
 from training.atmospheric_correction.surfaces.measured import PUBLISHED
 from training.atmospheric_correction.surfaces.optics import CENTRES, NANOMETRES, Spectra

@@ -13,7 +13,7 @@ for needed in ("lightning", "segmentation_models_pytorch", "onnx", "onnxruntime"
 
     pytest.importorskip(needed)
 
-from atmospheric_correction.tiles import Lattice, correct_tiles, predicted, sigma  # noqa: E402
+from atmospheric_correction.tiles import Lattice, correct_tiles, sigma  # noqa: E402
 from eo.grid import Window  # noqa: E402
 from eo.model import checked  # noqa: E402
 from eo.radiometry import Radiometry  # noqa: E402
@@ -171,7 +171,7 @@ def test_patches_smaller_than_the_crop_are_refused() -> None:
         Real(pairs(), seed=1, patches=2, crop=128)
 
 
-def test_what_is_published_runs_on_shards_as_it_was_trained(tmp_path: Path) -> None:
+def test_what_is_published_runs_on_shards_as_it_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Export, parity, half precision, the lattice, sigma, and what is measured of seams afterwards."""
     emulator = load_emulator().float()
     out = tmp_path / "models" / unet_publish.NAME
@@ -184,14 +184,6 @@ def test_what_is_published_runs_on_shards_as_it_was_trained(tmp_path: Path) -> N
     assert all(0 < value < 1 for value in sigma(model, BANDS))
     lattice = Lattice.of(model.card.grid)
     assert lattice == Lattice(320, 128)
-
-    dn = np.random.default_rng(0).integers(1100, 3000, (3, 320, 320)).astype(np.uint16)
-    here = predicted(dn, RADIOMETRY, model)
-    net = UNet()
-    saved = torch.load(tmp_path / "work" / "last.ckpt", weights_only=False)["state_dict"]
-    net.load_state_dict({name.removeprefix("net."): value for name, value in saved.items()})
-    assert here is not None
-    assert here.shape == (3, 320, 320)
 
     def read(window: Window) -> Any:
         """Ground without end."""
@@ -211,4 +203,6 @@ def test_what_is_published_runs_on_shards_as_it_was_trained(tmp_path: Path) -> N
     assert amended.digest == card.digest
     assert any("differ by" in failure for failure in amended.known_failures)
     # Measured again, figures are replaced.
-    assert len(unet_seams.written(out, load_emulator(), 1).results) == len(amended.results)
+    scores = tuple(score for score in amended.results if score.row == "seams")
+    monkeypatch.setattr(unet_seams, "measure", lambda *_: scores)
+    assert unet_seams.written(out, load_emulator(), 1) == amended
