@@ -21,7 +21,7 @@ from atmospheric_correction.process import AtmosphericCorrection
 from eo.engine import LocalEngine
 from eo.folder_store import FolderStore
 from eo.grid import Window
-from eo.job import Part, Plan, Result
+from eo.job import Part, Plan, Process, Result
 from eo.model import load
 from eo.records import read_units
 from eo.runner import run_unit
@@ -234,11 +234,12 @@ class Corrected:
         return made
 
 
-def order(folder: Path, bbox: Sequence[float], **more: Any) -> Any:
+def order(folder: Path, bbox: Sequence[float], process: Process | None = None, **more: Any) -> Any:
     """Inputs of a job on the tiles in `folder / c` and the heights in `folder / dem.tif`."""
     given = {"source": "local", "catalog": str(folder / "c"), "dem": "local", "dem_path": str(folder / "dem.tif")}
     known = given | {"bbox": list(bbox), "max_cloud_cover": 100, "model": "physics"}
-    return AtmosphericCorrection.Inputs.model_validate(known | more)
+    chosen = {name: value for name, value in (known | more).items() if value is not None}
+    return (process or AtmosphericCorrection()).Inputs.model_validate(chosen)
 
 
 def correct(
@@ -249,15 +250,16 @@ def correct(
     lattice: tuple[int, int] | None = None,
     chunk: int = 64,
     only: str | None = None,
+    process: Process | None = None,
     **more: Any,
 ) -> Corrected:
-    """Run a job stage by stage, in this process; up to the stage `only` where that is given."""
+    """Run a job stage by stage, in this process; up to the stage `only` where that is given. A correction by default."""
     # A new folder: workers remember the plans of the folders that they have seen.
     home = Path(tempfile.mkdtemp(prefix="home-", dir=folder))
     settings = Settings.from_environment({"EO_SHARDS_HOME": str(home), "EO_SHARDS_CHUNK": str(chunk)})
     made = make_plan(
-        AtmosphericCorrection(),
-        order(folder, bbox, **more),
+        process or AtmosphericCorrection(),
+        order(folder, bbox, process, **more),
         job="job",
         settings=settings,
         shard=shard,

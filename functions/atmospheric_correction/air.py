@@ -47,16 +47,17 @@ def _level_weights(elevation: Floats) -> dict[int, Floats]:
     """
     pressure = np.exp(-elevation / (1000 * SCALE_HEIGHT)).astype(np.float32)
     at = np.exp(-LEVELS / SCALE_HEIGHT)
+    low, high = pressure.min(), pressure.max()
     weights = {}
     for level in range(len(LEVELS)):
+        if (level and low >= at[level - 1]) or (level + 1 < len(LEVELS) and high <= at[level + 1]):
+            continue
         weight = np.ones_like(pressure)
         if level:
             weight = np.minimum(weight, (at[level - 1] - pressure) / (at[level - 1] - at[level]))
         if level + 1 < len(LEVELS):
             weight = np.minimum(weight, (pressure - at[level + 1]) / (at[level] - at[level + 1]))
-        weight = np.clip(weight, 0, 1)
-        if weight.any():
-            weights[level] = weight
+        weights[level] = np.clip(weight, 0, 1)
     return weights
 
 

@@ -1,5 +1,6 @@
 """The correct stage: a shard's DNs through the gains and biases of their scenes."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,12 @@ from numpy.typing import NDArray
 
 from atmospheric_correction.nearby import LARGEST, Nearby, lattice, on_lattice
 from atmospheric_correction.quality import CLOUD, CORRECTED, NO_DATA, SATURATED, SATURATION
-from eo.correction import ALBEDO, BIAS, GAIN, QUALITY, SURFACE, corrected, surface
+from atmospheric_correction.tiles import correct_tiles
+from atmospheric_correction.tiles import sigma as tiles_sigma
+from eo.correction import ALBEDO, BIAS, GAIN, QUALITY, SURFACE, UNET, corrected, surface
 from eo.grid import Window
 from eo.job import Part, Plan, Unit
+from eo.model import load
 from eo.unit_io import UnitIO
 
 Floats = NDArray[np.floating[Any]]
@@ -31,13 +35,16 @@ def correct(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the 
     out = origin == 0
     if plan.inputs["mask_clouds"]:
         out |= codes == CLOUD
+    tiled = _tiled(bands, window, io) if plan.inputs["model"] == UNET and scenes else None
     for number, band in enumerate(bands):
         dn = io.cube.read_target(band, window)
         codes[(dn == SATURATION) & ~out] = SATURATED
-        found = np.zeros(window.shape, np.uint16)
+        found = np.zeros(window.shape, np.uint16) if tiled is None else tiled.surface[number]
         for index, near in zip(scenes, nearby, strict=True):
-            _apply(found, dn, near, band, plan, where=None if len(scenes) == 1 else origin == index + 1)
-            np.copyto(sigma[number], near.sigma(band), where=on_lattice(origin, window) == index + 1)
+            here = on_lattice(origin, window) == index + 1
+            if tiled is None:
+                _apply(found, dn, near, band, plan, where=None if len(scenes) == 1 else origin == index + 1)
+            np.copyto(sigma[number], near.sigma(band) if tiled is None else tiled.sigma[number], where=here)
         found[out | (dn == 0)] = 0
         io.cube.write_target(surface(band), window, found)
     io.cube.write_target(QUALITY, window, codes)
@@ -50,6 +57,27 @@ def correct(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the 
         digests=io.left.digests,
         counts={f"quality_{code}": int(count) for code, count in enumerate(kinds)},
     )
+
+
+@dataclass(frozen=True)
+class _Tiled:
+    """What a net on the pixels makes of a shard."""
+
+    surface: NDArray[np.uint16]
+    """(bands, rows, columns) DNs."""
+    sigma: list[int]
+    """1-sigma by band, in DN."""
+
+
+def _tiled(bands: tuple[str, ...], window: Window, io: UnitIO) -> _Tiled:
+    """The shard by tiles of the lattice, with what the cube has around it."""
+    model = load(UNET, bands=bands)
+
+    def read(wide: Window) -> NDArray[np.uint16]:
+        return np.stack([io.cube.read_target(band, wide) for band in bands])
+
+    found = correct_tiles(window, read, [io.plan.radiometry[band] for band in bands], model)
+    return _Tiled(found, [round(value * SURFACE.quantification) for value in tiles_sigma(model, bands)])
 
 
 def _origin(window: Window, io: UnitIO) -> NDArray[Any]:

@@ -18,7 +18,6 @@ Floats = NDArray[np.floating[Any]]
 
 FIELDS = ("atmosphere-field", "atmosphere-field-visible")
 """Models that are nets on the coarse grid."""
-PHYSICS = "physics"
 SAID = ("aot", "sigma", *OPTICS)
 """What a net has to say."""
 THIN = 1e-4

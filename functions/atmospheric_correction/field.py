@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from atmospheric_correction.adjacency import Surroundings
 from atmospheric_correction.air import gain_and_bias, surroundings_of, uniform_gain_and_bias
-from atmospheric_correction.correctors import PHYSICS, SAID, Found, find
+from atmospheric_correction.correctors import SAID, Found, find
 from atmospheric_correction.granule import ASSUMED, Granule, Told
 from atmospheric_correction.physics import BANDS
 from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, FALLBACK, NO_DATA, SATURATION
 from eo.catalog import MASKS, Angles, Auxiliary, Scene
-from eo.correction import ALBEDO, BIAS, GAIN, QUALITY, SIGMA, STATISTICS, corrected
+from eo.correction import ALBEDO, BIAS, GAIN, PHYSICS, QUALITY, SIGMA, STATISTICS, UNET, corrected
 from eo.errors import CorruptData, InvalidInput
 from eo.imagery import ELEVATION
 from eo.job import Part, Unit
@@ -63,7 +63,7 @@ def field(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
             "water_vapour in g/cm2 (0.5 in dry winters, 5 in the tropics), or leave B08 out of the bands"
         )
     table = load(PHYSICS, bands=BANDS)
-    net = None if inputs["model"] == PHYSICS else _net(inputs["model"])
+    net = None if inputs["model"] in {PHYSICS, UNET} else _net(inputs["model"])
     found = find(granule, bands, table=table, net=net)
     counted = surroundings(granule, found) if inputs["adjacency"] else None
     for number, band in enumerate(bands):

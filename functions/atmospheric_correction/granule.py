@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class Granule:
         """Its cells."""
         return Cells(self.elevation.shape)
 
-    @property
+    @cached_property
     def ground(self) -> Floats:
         """Elevation in metres, the mean of what is known where it is not; the sea's where nothing is."""
         unknown = np.isnan(self.elevation)
@@ -71,7 +72,7 @@ class Granule:
         """(AOT at 550 nm that somebody tells, who)."""
         return _first(self.told.aot, self.auxiliary.aot550)
 
-    @property
+    @cached_property
     def water(self) -> tuple[float, str]:
         """(column of water vapour above the granule's mean ground in g/cm2, who tells)."""
         value, who = _first(self.told.water_vapour, self.auxiliary.water_vapour)

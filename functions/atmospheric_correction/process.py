@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from eo.card import ITEM
-from eo.correction import CorrectionInputs, correction
+from eo.correction import UNET, CorrectionInputs, correction
 from eo.inputs import CubeInputs, ElevationInputs
 from eo.job import Output, Part, Result, Stage
 from eo.unit_io import ResultIO
@@ -30,6 +30,12 @@ class AtmosphericCorrectionInputs(CorrectionInputs, CubeInputs, ElevationInputs)
     def _each_band_once(self) -> "AtmosphericCorrectionInputs":
         if len(set(self.bands)) != len(self.bands):
             raise ValueError(f"bands {', '.join(self.bands)} name one twice: name each once")
+        return self
+
+    @model_validator(mode="after")
+    def _the_unet_makes_three(self) -> "AtmosphericCorrectionInputs":
+        if self.model == UNET and set(self.bands) != {"B02", "B03", "B04"}:
+            raise ValueError(f"model {UNET} makes B02, B03 and B04, not {', '.join(self.bands)}: choose another model")
         return self
 
 

@@ -14,6 +14,8 @@ from eo.radiometry import Radiometry
 
 SURFACE = Radiometry(-1000, 10_000)
 """Of the DNs that are written: reflectance = (DN - 1000) / 10000, as in L2A products since baseline 04.00."""
+PHYSICS, UNET = "physics", "unet-efficientnet-b2"
+"""Correctors that need no net on the coarse grid."""
 STATISTICS = ("B01", "B02", "B03", "B04", "B8A", "B12")
 """Bands that tell aerosol from ground, looked at on the coarse grid of the whole granule."""
 OPTIONAL = ("B09", "B10", *MASKS)
@@ -29,8 +31,11 @@ class CorrectionInputs(BaseModel):
     """How to correct: for every process that may."""
 
     model: Annotated[
-        Literal["atmosphere-field", "atmosphere-field-visible", "physics"],
-        Field(description="corrector: a net on coarse statistics of the whole granule, or 6S without learning"),
+        Literal["atmosphere-field", "atmosphere-field-visible", "unet-efficientnet-b2", "physics"],
+        Field(
+            description="corrector: a net on coarse statistics of the whole granule, a U-Net on the pixels (B02 to B04), or 6S "
+            "without learning"
+        ),
     ] = "atmosphere-field"
     adjacency: Annotated[
         bool, Field(description="take out the light that a pixel's surroundings send into its line of sight")
@@ -101,7 +106,7 @@ def correction(bands: tuple[str, ...], inputs: Any, *, elevation: bool) -> list[
             name="correct",
             map="atmospheric_correction.correct:correct",
             over="shards",
-            bytes_per_pixel=CORRECT_BYTES_PER_PIXEL,
+            bytes_per_pixel=UNET_BYTES_PER_PIXEL if inputs.model == UNET else CORRECT_BYTES_PER_PIXEL,
             makes=(
                 *(Made(name=surface(band), over="shards", dtype="uint16") for band in bands),
                 Made(name=QUALITY, over="shards", dtype="uint8"),
@@ -112,5 +117,7 @@ def correction(bands: tuple[str, ...], inputs: Any, *, elevation: bool) -> list[
 
 FIELD_BYTES_PER_PIXEL = 300
 """Some fifty layers of float32 and the transforms of two (measured: bench)."""
+UNET_BYTES_PER_PIXEL = 60
+"""As below, and a row of tiles (measured: bench)."""
 CORRECT_BYTES_PER_PIXEL = 16
 """Origin, quality, DNs before and after, and copies (measured: bench)."""
