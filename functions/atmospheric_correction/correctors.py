@@ -16,8 +16,6 @@ from eo.model import Model
 
 Floats = NDArray[np.floating[Any]]
 
-FIELDS = ("atmosphere-field", "atmosphere-field-visible")
-"""Models that are nets on the coarse grid."""
 SAID = ("aot", "sigma", *OPTICS)
 """What a net has to say."""
 THIN = 1e-4

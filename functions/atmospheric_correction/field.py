@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from atmospheric_correction.adjacency import Surroundings
 from atmospheric_correction.air import gain_and_bias, surroundings_of, uniform_gain_and_bias
 from atmospheric_correction.correctors import SAID, Found, find
+from atmospheric_correction.found import HOW, MILLI
 from atmospheric_correction.granule import ASSUMED, Granule, Told
 from atmospheric_correction.physics import BANDS
 from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, FALLBACK, NO_DATA, SATURATION
@@ -27,8 +28,6 @@ from eo.unit_io import UnitIO
 
 Floats = NDArray[np.floating[Any]]
 
-MILLI = 1000
-"""Parts carry whole numbers: AOTs and shares in thousandths."""
 HALF = 0.5
 """Share of physics from which a pixel's quality says so."""
 LOW_SUN, LOWEST_SUN = 76, 80
@@ -165,7 +164,7 @@ def _counts(found: Found, codes: NDArray[np.uint8]) -> dict[str, int]:
         "cells": len(found.aot),
         "fallback_milli": round(MILLI * float(found.fallback.sum(dtype=np.float64))),
         "aot_milli": round(MILLI * float(found.aot.sum(dtype=np.float64))),
-        f"aot_by {found.how}": 1,
+        f"{HOW}{found.how}": 1,
     }
 
 

@@ -158,6 +158,7 @@ def own(plan: Plan, summary: Mapping[str, Any]) -> dict[str, Any]:
         "eo_shards:sources": lineage.sources(plan),
         "eo_shards:models": [dict(summary["model"])],
         "eo_shards:pixels_by_quality": summary["pixels_by_quality"],
+        "eo_shards:air": summary["air"],
         "eo_shards:notes": summary["notes"],
     }
 

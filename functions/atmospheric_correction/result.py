@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from atmospheric_correction import found
 from atmospheric_correction.item import BEFORE_AFTER, ITEM, QUALITY_FILE, SPECTRA, SURFACE, UNCERTAINTY, stac_item
 from atmospheric_correction.pictures import before_after
 from atmospheric_correction.quality import CIRRUS, CLOUD, FALLBACK, SATURATED, SNOW
@@ -78,7 +79,13 @@ def merge(parts: list[Part], io: ResultIO, *, model: Mapping[str, str]) -> Resul
         "bounds": bounds,
         "model": dict(model),
         "attributions": attributions(plan),
-        "notes": [*plan.notes, *left_out(counts, plan), *_notes(counts)],
+        "air": found.air(io.parts("field"), plan.scene_names),
+        "notes": [
+            *plan.notes,
+            *left_out(counts, plan),
+            *_notes(counts),
+            *found.notes(io.parts("field"), plan.scene_names),
+        ],
     }
     item = stac_item(plan, summary, sizes=io.sizes, digests=io.digests, where=rasters, shape=picture.shape[:2])
     io.write(ITEM, (json.dumps(item, indent=2) + "\n").encode())
@@ -192,8 +199,8 @@ def _notes(counts: Counter[str]) -> list[str]:
         CLOUD: "cloud",
         SATURATED: "saturated",
     }
-    found = ((counts[f"quality_{code}"], text) for code, text in notes.items())
-    return [f"{text}: {pixels(count)} ({share(count / inside)})" for count, text in found if count]
+    counted = ((counts[f"quality_{code}"], text) for code, text in notes.items())
+    return [f"{text}: {pixels(count)} ({share(count / inside)})" for count, text in counted if count]
 
 
 def _why_empty(counts: Counter[str], plan: Plan) -> str:

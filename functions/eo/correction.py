@@ -119,5 +119,5 @@ FIELD_BYTES_PER_PIXEL = 300
 """Some fifty layers of float32 and the transforms of two (measured: bench)."""
 UNET_BYTES_PER_PIXEL = 60
 """As below, and a row of tiles (measured: bench)."""
-CORRECT_BYTES_PER_PIXEL = 16
+CORRECT_BYTES_PER_PIXEL = 20
 """Origin, quality, DNs before and after, and copies (measured: bench)."""

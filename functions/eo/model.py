@@ -183,6 +183,7 @@ def _session(card: Card, network: bytes, threads: int) -> "onnxruntime.Inference
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
+    options.enable_cpu_mem_arena = False
     options.log_severity_level = 4  # what matters is raised
     try:
         session = ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])

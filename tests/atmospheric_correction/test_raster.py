@@ -36,6 +36,12 @@ BANDS = ("B02", "B03", "B04", "B08")
 # 46.4 N, 11.2 E in zone 32; the bbox is larger than the window.
 WINDOW = Window(66_893, -514_117, 301, 257)
 LATTICE = (66_900, -514_100)
+AIR = Part(
+    unit="s",
+    counts={"cells": 4, "aot_milli": 800, "fallback_milli": 1000, "aot_by net": 1, "low_sun": 1},
+    extremes={"aot": (0.1, 0.3)},
+)
+"""What the field stage left of the scene."""
 MODEL = {"name": "atmosphere-field", "digest": "ab" * 32, "href": "https://models.example/atmosphere-field/item.json"}
 FILES = {
     "surface_reflectance.tif",
@@ -113,6 +119,7 @@ def plan(window: Window, bands: tuple[str, ...], shard: int) -> Plan:
         shard=shard,
         lattice=LATTICE,
         scenes=(scene(),),
+        scene_names=("s",),
         sources={},
         elevation_name="dem.tif",
         radiometry=dict.fromkeys(bands, TOA),
@@ -178,6 +185,8 @@ def run(
     points = coarse(window)
     for stage in ("align", "correct", "raster"):
         write_units(store, made.job, stage, units)
+    write_units(store, made.job, "field", [Unit(id="s", window=Window(0, 0, 61, 61))])
+    store.write(part_key(made, "field", "s"), [AIR.model_dump_json().encode()])
     for unit in units:
         aligned = {"inside": unit.window.pixels, "empty": 0, "masked": 0, "void": 0, "valid": unit.window.pixels}
         store.write(part_key(made, "align", unit.id), [Part(unit=unit.id, counts=aligned).model_dump_json().encode()])
@@ -413,3 +422,16 @@ def test_sigma_of_the_wrong_size_is_lost_work(tmp_path: Path) -> None:
 def test_bands_come_from_the_cube() -> None:
     assert corrected(plan(WINDOW, ("B04", "B02", "B03"), 64)) == ("B02", "B03", "B04")
     assert PIXEL.itemsize == 8
+
+
+def test_the_item_says_what_was_found_of_the_air(done: Done) -> None:
+    (air,) = json.loads((done.out / "surface_reflectance.json").read_text())["properties"]["eo_shards:air"]
+    assert air == {
+        "scene": "s",
+        "aot550": 0.2,
+        "aot550_range": [0.1, 0.3],
+        "aot550_from": "net",
+        "physics_in_place_of_the_model": 0.25,
+    }
+    assert "s: physics stands in for the model over 25.0 % of the granule" in done.result.summary["notes"]
+    assert any("sun stands lower" in note for note in done.result.summary["notes"])

@@ -18,7 +18,7 @@ SIGMA_STEP = 16
 def ground(band: str, x: Floats, y: Floats) -> Floats:
     """Fields, a lake, a snowfield and a cloud."""
     rho = fields(band, x, y)
-    for spectrum, col, row, radius in ((WATER, 0.3, 0.35, 700), (SNOW, 0.7, 0.4, 500), (CLOUD, 0.5, 0.62, 600)):
+    for spectrum, col, row, radius in ((WATER, 0.45, 0.42, 400), (SNOW, 0.6, 0.42, 400), (CLOUD, 0.5, 0.56, 450)):
         here = np.hypot(x - 671_240 - col * 9840, 5_168_180 - row * 9840 - y) < radius
         rho = np.where(here, spectrum.get(band, 0.5), rho)
     return rho
@@ -29,16 +29,16 @@ def holes(band: str, dn: NDArray[np.uint16]) -> None:
     if band == "B10":
         return
     size, random = len(dn), np.random.default_rng(ord(band[2]))
-    dn[: size // 3, : size // 3] = 0
+    dn[: int(0.42 * size), : int(0.42 * size)] = 0
     spots = random.random(dn.shape)
     dn[spots < 0.001] = 65_535
     dn[spots > 0.999] = 0
     if band == "B08":
-        dn[size // 2 :, size // 2 : size // 2 + 30] = 0
+        dn[int(0.58 * size) :, size // 2 : size // 2 + 30] = 0
 
 
 TILE = Tile(ground=ground, change=holes)
-BOX = TILE.box(0.27, 0.3, 0.44)
+BOX = TILE.box(0.37, 0.36, 0.28)
 
 
 @pytest.fixture(scope="module")
@@ -88,25 +88,38 @@ def test_what_the_tests_below_compare_is_all_there(whole: Corrected) -> None:
     assert whole.parts["field"][0].counts["cells"] == 4
 
 
-@pytest.mark.parametrize(("shard", "lattice"), [(64, None), (128, (67_400, -516_601)), (192, (13, 7))])
+@pytest.mark.parametrize(("shard", "lattice"), [(64, (67_400, -516_601)), (128, (13, 7))])
 def test_any_tiling_gives_the_same_files(
     folder: Path, whole: Corrected, shard: int, lattice: tuple[int, int] | None
 ) -> None:
     cut = correct(folder, BOX, model=whole.plan.inputs["model"], shard=shard, lattice=lattice)
-    assert len(cut.parts["correct"]) > 8
+    assert len(cut.parts["correct"]) > 5
     one, other = products(whole, whole.window), products(cut, whole.window)
     for name, pixels in one.items():
         np.testing.assert_array_equal(other[name], pixels, err_msg=name)
 
 
+@pytest.mark.parametrize(("crs", "adjacency"), [("EPSG:32633", True), ("EPSG:3035", False)])
+def test_nor_does_it_matter_where_the_grid_is_another_than_the_scene_s(folder: Path, crs: str, adjacency: bool) -> None:
+    box = TILE.box(0.45, 0.45, 0.15)
+    one, other = (
+        correct(folder, box, crs=crs, adjacency=adjacency, **cut)  # type: ignore[arg-type]
+        for cut in ({"chunk": 1024}, {"shard": 64, "lattice": (11, 17)})
+    )
+    assert len(other.parts["correct"]) > 5
+    for variable in (*(f"surface_{band}" for band in BANDS), "quality"):
+        np.testing.assert_array_equal(one.target(variable), other.target(variable))
+    assert (one.target("quality") > 0).mean() > 0.5
+
+
 def test_two_jobs_agree_where_they_overlap(folder: Path, whole: Corrected) -> None:
     """Another bbox, another order of bands, other shards: not a bit of what both deliver differs."""
     other = correct(
-        folder, TILE.box(0.45, 0.2, 0.5, 0.6), model=whole.plan.inputs["model"], bands=["B08", "B04", "B02"], shard=256
+        folder, TILE.box(0.45, 0.3, 0.3, 0.4), model=whole.plan.inputs["model"], bands=["B08", "B04", "B02"], shard=256
     )
     common = whole.window.intersection(other.window)
     assert common is not None
-    assert common.pixels > 50_000
+    assert common.pixels > 30_000
     inside = (whole.target("valid")[common.slices(whole.window)] > 0) & (
         other.target("valid")[common.slices(other.window)] > 0
     )
@@ -118,7 +131,7 @@ def test_two_jobs_agree_where_they_overlap(folder: Path, whole: Corrected) -> No
         np.testing.assert_array_equal(one[compared], two[compared], err_msg=variable)
     one, two = (products(job, common)["uncertainty.tif"] for job in (whole, other))
     both = (one[0] > 0) & (two[0] > 0)
-    assert both.sum() > 100
+    assert both.sum() > 80
     np.testing.assert_array_equal(one[0][both], two[0][both])
     np.testing.assert_array_equal(one[2][both], two[1][both])
 
