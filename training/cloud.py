@@ -50,7 +50,7 @@ def main(
     if given.data:
         data = Mirror(given.folder / "data", f"s3://{given.bucket}/training/data/{given.data}/")
         _say(f"{data.pull()} files of data from {data.prefix}")
-        words += ["--data", str(data.folder)]
+        words += ["--data", "both", "--pairs", str(data.folder)]
     _say(f"{run.pull()} files of run {given.run} from {run.prefix}")
     before = signal.signal(signal.SIGTERM, _stop)
     try:

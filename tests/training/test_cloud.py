@@ -25,7 +25,7 @@ ROOT = __file__.rpartition("/tests/")[0]
 TRAINING = """
 import argparse, pathlib, sys, time
 parser = argparse.ArgumentParser()
-for name in ("--model", "--out", "--work", "--data", "--steps"):
+for name in ("--model", "--out", "--work", "--data", "--pairs", "--steps"):
     parser.add_argument(name)
 given = parser.parse_args()
 work, out = pathlib.Path(given.work), pathlib.Path(given.out)
@@ -40,7 +40,7 @@ while step < int(given.steps):
     new.rename(last)
     time.sleep(60 if step == 3 and not (work / "log" / "again").exists() else 0)
 out.mkdir(parents=True)
-(out / "card.json").write_text((pathlib.Path(given.data) / "seed.txt").read_text() if given.data else str(step))
+(out / "card.json").write_text((pathlib.Path(given.pairs) / "seed.txt").read_text() if given.pairs else str(step))
 """
 """Counts, as a training would: it stays at its third step, until a run was interrupted there."""
 

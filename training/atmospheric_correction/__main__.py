@@ -1,7 +1,9 @@
 """Train a corrector, or fit its table, and publish it as a model folder.
 
     python -m training.atmospheric_correction --model atmosphere-field --out layers/models/atmosphere-field
+    python -m training.atmospheric_correction --model unet-efficientnet-b2 --out layers/models/unet-efficientnet-b2
     python -m training.atmospheric_correction --model physics --out layers/models/physics
+    python -m training.atmospheric_correction --model atmosphere-field --data both --pairs FOLDER --out ...
 
 A training that was stopped goes on from its last checkpoint in --work.
 """
@@ -9,16 +11,22 @@ A training that was stopped goes on from its last checkpoint in --work.
 import argparse
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from training.atmospheric_correction.config import TrainConfig
+from training.atmospheric_correction.unet_config import UNetConfig
 from training.publish.energy import energy
 
-VARIANTS = {"atmosphere-field": "six-bands", "atmosphere-field-visible": "visible"}
+FIELDS = {"atmosphere-field": "six-bands", "atmosphere-field-visible": "visible"}
+"""Variant of the net, by model."""
+UNET, PHYSICS = "unet-efficientnet-b2", "physics"
+CONFIGS: dict[str, type[BaseModel]] = {**dict.fromkeys(FIELDS, TrainConfig), UNET: UNetConfig}
+Config = TypeVar("Config", bound=BaseModel)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -28,52 +36,104 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", required=True, choices=["physics", *VARIANTS])
+    parser.add_argument("--model", required=True, choices=[PHYSICS, *CONFIGS])
     parser.add_argument("--out", type=Path, required=True, help="folder of the model, named as it is")
     parser.add_argument("--work", type=Path, help="checkpoints and logs; default build/training/<model>")
     parser.add_argument("--country", default="NOR", help="where the electricity is made, ISO 3166-1 alpha-3")
     parser.add_argument("--threads", type=int, help="of PyTorch on a CPU")
-    for name, field in TrainConfig.model_fields.items():
-        if name != "variant":
-            parser.add_argument(f"--{name.replace('_', '-')}", default=None, help=f"default {field.default}")
+    parser.add_argument("--pairs", help="folders of real L1C and L2A products, with commas between them")
+    parser.add_argument("--dem", type=Path, help="elevation under the real pairs")
+    known = dict.fromkeys(name for config in (TrainConfig, UNetConfig) for name in config.model_fields)
+    for name in known.keys() - {"variant", "pairs", "dem"}:
+        parser.add_argument(f"--{name.replace('_', '-')}", help=_defaults(name))
     given = vars(parser.parse_args(arguments))
     if given["threads"]:
         torch.set_num_threads(given["threads"])
-    shown = "python -m training.atmospheric_correction " + shlex.join(arguments or sys.argv[1:])
-    if given["model"] == "physics":
-        _physics(given["out"], shown)
-        return
-    chosen = {name: given[name] for name in TrainConfig.model_fields if given.get(name) is not None}
+    given["command"] = "python -m training.atmospheric_correction " + shlex.join(arguments or sys.argv[1:])
+    given["work"] = given["work"] or Path("build/training") / given["model"]
+    if given["model"] == PHYSICS:
+        _physics(given)
+    elif given["model"] == UNET:
+        _unet(_chosen(UNetConfig, given, parser.error), given, parser.error)
+    else:
+        config = _chosen(TrainConfig, given | {"variant": FIELDS[given["model"]]}, parser.error)
+        _field(config, given)
+
+
+def _defaults(name: str) -> str:
+    """What an option is where it is not given, by model."""
+    found = {
+        model: config.model_fields[name].default for model, config in CONFIGS.items() if name in config.model_fields
+    }
+    if len(set(found.values())) == 1 and len(found) == len(CONFIGS):
+        return f"default {next(iter(found.values()))}"
+    return "default " + ", ".join(f"{value} ({model})" for model, value in found.items())
+
+
+def _chosen(kind: type[Config], given: dict[str, Any], refuse: Callable[[str], Any]) -> Config:
+    """The configuration of a model; options of other models are refused."""
+    known = {name for config in (TrainConfig, UNetConfig) for name in config.model_fields} - {"pairs", "dem"}
+    foreign = [name for name in sorted(known - kind.model_fields.keys()) if given.get(name) is not None]
+    if foreign:
+        refuse(f"--{foreign[0].replace('_', '-')} is not for model {given['model']}: leave it out")
+    said = {name: given[name] for name in kind.model_fields if given.get(name) is not None}
     try:
-        config = TrainConfig.model_validate({**chosen, "variant": VARIANTS[given["model"]]})
+        return kind.model_validate(said)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        parser.error(f"--{'-'.join(map(str, fault['loc'])).replace('_', '-')}: {fault['msg']}")
-    _field(config, given, shown)
+        where = "-".join(map(str, fault["loc"])).replace("_", "-") or "data"
+        refuse(f"--{where}: {fault['msg']}")
+        raise
 
 
-def _physics(out: Path, command: str) -> None:
+def _physics(given: dict[str, Any]) -> None:
     from training.atmospheric_correction.release import publish_physics  # noqa: PLC0415
     from training.atmospheric_correction.testset import EMULATOR, load_emulator  # noqa: PLC0415
 
     errors = torch.load(EMULATOR, weights_only=True)["errors"]
-    publish_physics(load_emulator(), errors, command=command, seed=0, out=out)
+    publish_physics(load_emulator(), errors, command=given["command"], seed=0, out=given["out"])
 
 
-def _field(config: TrainConfig, given: dict[str, Any], command: str) -> None:
+def _field(config: TrainConfig, given: dict[str, Any]) -> None:
     from training.atmospheric_correction.release import publish_field  # noqa: PLC0415
     from training.atmospheric_correction.testset import load_emulator  # noqa: PLC0415
     from training.atmospheric_correction.train import calibrated, train  # noqa: PLC0415
 
     emulator = load_emulator().float()
-    work: Path = given["work"] or Path("build/training") / given["model"]
-    work.mkdir(parents=True, exist_ok=True)
+    given["work"].mkdir(parents=True, exist_ok=True)
     with energy(given["country"]) as meter:
-        net, how = train(config, emulator, work)
+        net, how = train(config, emulator, given["work"])
         coverage = calibrated(net, config, emulator)
     publish_field(
-        net, config=config, how=how, coverage=coverage, energy=meter.reading, command=command, out=given["out"]
+        net, config=config, how=how, coverage=coverage, energy=meter.reading, command=given["command"], out=given["out"]
     )
+
+
+def _unet(config: UNetConfig, given: dict[str, Any], refuse: Callable[[str], Any]) -> None:
+    from training.atmospheric_correction.testset import load_emulator  # noqa: PLC0415
+    from training.atmospheric_correction.unet_publish import release  # noqa: PLC0415
+
+    if (config.data == "simulated") == bool(given["pairs"]):
+        refuse(f"--data {config.data}: pairs and both need --pairs FOLDER, simulated has none")
+    release(
+        config,
+        load_emulator().float(),
+        work=given["work"],
+        out=given["out"],
+        command=given["command"],
+        country=given["country"],
+        pairs=_pairs(config, given) if given["pairs"] else None,
+    )
+
+
+def _pairs(config: UNetConfig, given: dict[str, Any]) -> Any:  # noqa: ANN401 - Pairs of unet_train, which is heavy
+    from training.atmospheric_correction.pairs.config import PairConfig  # noqa: PLC0415
+    from training.atmospheric_correction.pairs.patches import PairPatches  # noqa: PLC0415
+    from training.atmospheric_correction.unet import BANDS  # noqa: PLC0415
+
+    folders = tuple(Path(folder) for folder in given["pairs"].split(","))
+    real = PairConfig(folders=folders, bands=BANDS, dem=given["dem"], seed=config.seed)
+    return PairPatches(real), PairPatches(real.model_copy(update={"split": "validation"}))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from eo.errors import CorruptData, InvalidInput
 from eo.model import SILENT
 
 os.environ.setdefault(SILENT, "1")  # read when it is imported
-import onnxruntime as ort  # noqa: E402
+import onnxruntime as ort
 
 OPSET = 17
 """The newest that the exporter covers without gaps; LayerNormalization is an operator since it."""
