@@ -11,6 +11,7 @@ from atmospheric_correction.quality import CLOUD, CORRECTED, NO_DATA, SATURATED,
 from atmospheric_correction.tiles import correct_tiles
 from atmospheric_correction.tiles import sigma as tiles_sigma
 from eo.correction import ALBEDO, BIAS, GAIN, QUALITY, SURFACE, UNET, corrected, surface
+from eo.errors import LostWork
 from eo.grid import Window
 from eo.job import Part, Plan, Unit
 from eo.model import load
@@ -74,10 +75,27 @@ def _tiled(bands: tuple[str, ...], window: Window, io: UnitIO) -> _Tiled:
     model = load(UNET, bands=bands)
 
     def read(wide: Window) -> NDArray[np.uint16]:
-        return np.stack([io.cube.read_target(band, wide) for band in bands])
+        return np.stack([_around(band, wide, window, io) for band in bands])
 
     found = correct_tiles(window, read, [io.plan.radiometry[band] for band in bands], model)
     return _Tiled(found, [round(value * SURFACE.quantification) for value in tiles_sigma(model, bands)])
+
+
+def _around(band: str, wide: Window, window: Window, io: UnitIO) -> NDArray[np.uint16]:
+    """DNs of a window around a shard, 0 where the job has no pixels.
+
+    Shards that the bbox misses were never written, and to them a chunk that was lost looks alike. In the shard itself it
+    is an error all the same, so a job with a lost chunk fails in the shard that has it.
+    """
+    found = np.zeros(wide.shape, np.uint16)
+    edge, (col, row) = io.plan.chunk, io.plan.lattice
+    for cell in wide.cells(edge, edge, col=col, row=row):
+        try:
+            found[cell.slices(wide)] = io.cube.read_target(band, cell)
+        except LostWork:
+            if cell.intersection(window) is not None:
+                raise
+    return found
 
 
 def _origin(window: Window, io: UnitIO) -> NDArray[Any]:

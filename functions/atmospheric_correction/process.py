@@ -36,6 +36,8 @@ class AtmosphericCorrectionInputs(CorrectionInputs, CubeInputs, ElevationInputs)
     def _the_unet_makes_three(self) -> "AtmosphericCorrectionInputs":
         if self.model == UNET and set(self.bands) != {"B02", "B03", "B04"}:
             raise ValueError(f"model {UNET} makes B02, B03 and B04, not {', '.join(self.bands)}: choose another model")
+        if self.model == UNET and self.resolution not in {None, 10}:
+            raise ValueError(f"model {UNET} knows pixels of 10 m, not of {self.resolution} m: choose another model")
         return self
 
 

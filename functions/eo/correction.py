@@ -117,7 +117,7 @@ def correction(bands: tuple[str, ...], inputs: Any, *, elevation: bool) -> list[
 
 FIELD_BYTES_PER_PIXEL = 300
 """Some fifty layers of float32 and the transforms of two (measured: bench)."""
-UNET_BYTES_PER_PIXEL = 60
-"""As below, and a row of tiles (measured: bench)."""
+UNET_BYTES_PER_PIXEL = 110
+"""As below, a row of tiles, and the net's own 400 MB spread over a shard of 2048 x 2048 (measured)."""
 CORRECT_BYTES_PER_PIXEL = 20
 """Origin, quality, DNs before and after, and copies (measured: bench)."""

@@ -25,9 +25,8 @@ CORRECTED = ("B02", "B03", "B04", "B08")
 """Bands for which it predicts."""
 LOWEST_AOT, HIGHEST_AOT = 0.005, 2.0
 """What it can say; the table of 6S runs ends at 2.5."""
-CHANNELS = 48
-"""What is summed over pixels."""
-HIDDEN = 96
+SIZES: dict[str, tuple[int, int]] = {"six-bands": (64, 32), "visible": (96, 48)}
+"""(units of a hidden layer, channels that are summed over pixels): three bands tell less, so more is asked of them."""
 MOST = 130.0
 """Pixels beyond which more of them say nothing new; training sets have no more."""
 
@@ -41,13 +40,13 @@ class AtmosphereField(nn.Module):
         self.emulator = emulator.requires_grad_(False)
         self.read = [BANDS.index(band) for band in READ[variant]]
         self.corrected = [BANDS.index(band) for band in CORRECTED]
-        bands = len(self.read)
+        bands, (hidden, channels) = len(self.read), SIZES[variant]
         features = 2 * bands + GEOMETRY
-        self.look = nn.Sequential(nn.Linear(features, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, HIDDEN), nn.GELU())
-        self.value = nn.Linear(HIDDEN, CHANNELS)
-        self.weight = nn.Linear(HIDDEN, CHANNELS)
+        self.look = nn.Sequential(nn.Linear(features, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU())
+        self.value = nn.Linear(hidden, channels)
+        self.weight = nn.Linear(hidden, channels)
         self.decide = nn.Sequential(
-            nn.Linear(2 * (2 * CHANNELS + 1) + GEOMETRY, 128), nn.GELU(), nn.Linear(128, 96), nn.GELU()
+            nn.Linear(2 * (2 * channels + 1) + GEOMETRY, 128), nn.GELU(), nn.Linear(128, 96), nn.GELU()
         )
         self.aot = nn.Linear(96, 1)
         self.kind = nn.Linear(96, len(TYPES))

@@ -51,6 +51,15 @@ class Task(lightning.LightningModule):
         _, seen = self._loss(batch)
         self.log_dict({f"val_{name}": value for name, value in seen.items()}, prog_bar=True, batch_size=1)
 
+    def on_validation_epoch_end(self) -> None:
+        """Look at the learning rate now: Lightning would after the checkpoint, which then knew nothing of this epoch."""
+        scheduler: Any = self.lr_schedulers()
+        if not self.trainer.sanity_checking:
+            scheduler.step(self.trainer.callback_metrics["val_loss"])
+
+    def lr_scheduler_step(self, *_: Any) -> None:  # noqa: ANN401 - Lightning's
+        """Nothing: see on_validation_epoch_end."""
+
     def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Error of the ground's reflectance in hundredths, and the likelihood of the errors under the sigma."""
         error, log_sigma, known, aot = errors(self.net, batch)
@@ -109,7 +118,8 @@ def train(config: TrainConfig, emulator: Emulator, folder: Path) -> tuple[Atmosp
     task = Task(config, emulator)
     last = folder / "last.ckpt"
     held = batches(config, emulator, "validation")
-    best = ModelCheckpoint(folder, filename="best", monitor="val_loss", save_last=True, enable_version_counter=False)
+    best = ModelCheckpoint(folder, filename="best", monitor="val_loss", enable_version_counter=False)
+    newest = ModelCheckpoint(folder, filename=last.stem, enable_version_counter=False)
     stop = EarlyStopping("val_loss", patience=config.patience)
     trainer = lightning.Trainer(
         max_epochs=config.epochs,
@@ -118,7 +128,7 @@ def train(config: TrainConfig, emulator: Emulator, folder: Path) -> tuple[Atmosp
         devices="auto",
         strategy="auto",
         precision=config.precision,
-        callbacks=[best, stop, *([TQDMProgressBar(refresh_rate=20)] if config.progress else [])],
+        callbacks=[best, newest, stop, *([TQDMProgressBar(refresh_rate=20)] if config.progress else [])],
         enable_progress_bar=config.progress,
         enable_model_summary=False,
         logger=CSVLogger(folder, name="log"),

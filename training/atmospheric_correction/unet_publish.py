@@ -145,6 +145,7 @@ def _draft(
     )
     if config.minutes and how["stopped"] == "cut short":
         trained += f" after {config.minutes:g} minutes"
+    trained += f" (kept: the weights of step {how['kept_step']:,}, the best on held-out patches)"
     return Draft(
         name=NAME,
         version="1.0.0",
@@ -172,7 +173,7 @@ def _draft(
             hyperparameters={
                 key: value for key, value in config.model_dump().items() if isinstance(value, bool | int | float | str)
             }
-            | {"training_steps": how["steps"]},
+            | {"training_steps": how["steps"], "kept_step": how["kept_step"]},
         ),
         domain=(
             Range(quantity="aerosol optical thickness at 550 nm", units="1", minimum=0.01, maximum=1.2),

@@ -153,10 +153,12 @@ def train(
         ckpt_path=str(last) if last.exists() else None,
         weights_only=False,
     )
-    task.load_state_dict(torch.load(best.best_model_path, weights_only=False)["state_dict"])
+    kept = torch.load(best.best_model_path, weights_only=False)
+    task.load_state_dict(kept["state_dict"])
     how = {
         "epochs": trainer.current_epoch,
         "steps": trainer.global_step,
+        "kept_step": kept["global_step"],
         "stopped": "early stopping" if stop.stopped_epoch else "cut short",
         "best_validation_loss": float(best.best_model_score or float("nan")),
     }
