@@ -18,6 +18,7 @@ from training.atmospheric_correction.config import TrainConfig
 from training.atmospheric_correction.emulator import Emulator
 from training.atmospheric_correction.net import AtmosphereField, invert
 from training.atmospheric_correction.pixelsets import Batch
+from training.atmospheric_correction.task import WatchedTask
 
 EPOCH = 200
 """Batches of what is called an epoch: simulated sets have no end."""
@@ -27,12 +28,11 @@ WEIGHTS = torch.tensor([1.0, 1.0, 1.0, 0.5])
 """Of the corrected bands in the loss."""
 
 
-class Task(lightning.LightningModule):
-    """How a step is done, and what is watched."""
+class Task(WatchedTask[Batch]):
+    """Errors of the ground under the air that the net finds."""
 
     def __init__(self, config: TrainConfig, emulator: Emulator) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(learning_rate=config.learning_rate, patience=config.patience)
         self.net = AtmosphereField(config.variant, emulator.float())
         self._batches = batches(config, emulator, "train")
 
@@ -40,27 +40,7 @@ class Task(lightning.LightningModule):
         """The batches of one epoch, made anew for each: which these are depends on the steps done, so it resumes exactly."""
         return DataLoader(self._batches.from_number(self.trainer.global_step), batch_size=None)
 
-    def training_step(self, batch: Batch, _index: int) -> Tensor:
-        """Loss of a batch."""
-        loss, seen = self._loss(batch)
-        self.log_dict({f"train_{name}": value for name, value in seen.items()}, prog_bar=True, batch_size=1)
-        return loss
-
-    def validation_step(self, batch: Batch, _index: int) -> None:
-        """What is watched."""
-        _, seen = self._loss(batch)
-        self.log_dict({f"val_{name}": value for name, value in seen.items()}, prog_bar=True, batch_size=1)
-
-    def on_validation_epoch_end(self) -> None:
-        """Look at the learning rate now: Lightning would after the checkpoint, which then knew nothing of this epoch."""
-        scheduler: Any = self.lr_schedulers()
-        if not self.trainer.sanity_checking:
-            scheduler.step(self.trainer.callback_metrics["val_loss"])
-
-    def lr_scheduler_step(self, *_: Any) -> None:  # noqa: ANN401 - Lightning's
-        """Nothing: see on_validation_epoch_end."""
-
-    def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Error of the ground's reflectance in hundredths, and the likelihood of the errors under the sigma."""
         error, log_sigma, known, aot = errors(self.net, batch)
         # A scene counts as much as another, whatever it has of pixels.
@@ -76,16 +56,6 @@ class Task(lightning.LightningModule):
         rmse = torch.sqrt(torch.clamp(square[:, :3], max=0.0025).mean())
         inside = ((error.detach().abs() < torch.exp(log_sigma)[:, None]) * known).sum() / (known.sum() * 4 + 1e-9)
         return loss, {"loss": loss, "rmse": rmse, "aot": thick, "inside": inside}
-
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's
-        """AdamW, slower where the loss stays where it is."""
-        optimiser = torch.optim.AdamW(
-            [each for each in self.net.parameters() if each.requires_grad],
-            lr=self.config.learning_rate,
-            weight_decay=1e-4,
-        )
-        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=self.config.patience // 3)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "monitor": "val_loss"}}
 
 
 def errors(net: AtmosphereField, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -135,6 +105,7 @@ def train(config: TrainConfig, emulator: Emulator, folder: Path) -> tuple[Atmosp
         gradient_clip_val=1.0,
         log_every_n_steps=min(50, config.steps),
         reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
     )
     trainer.fit(
         task,

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from training.atmospheric_correction.emulator import Emulator
+from training.atmospheric_correction.task import WatchedTask
 from training.atmospheric_correction.unet import UNet
 from training.atmospheric_correction.unet_config import UNetConfig
 from training.atmospheric_correction.unet_patches import (
@@ -39,35 +40,15 @@ Pairs = tuple[Patches, Patches]
 """Patches of real products to train on, and such of other places."""
 
 
-class Task(lightning.LightningModule):
-    """How a step is done, and what is watched."""
+class Task(WatchedTask[Batch]):
+    """Errors of the ground's reflectance, pixel by pixel."""
 
     def __init__(self, config: UNetConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(learning_rate=config.learning_rate, patience=config.patience)
         # Convolutions on a CPU are 1.5 times faster with channels last.
         self.net = UNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def training_step(self, batch: Batch, _index: int) -> Tensor:
-        """The loss of a batch."""
-        loss, seen = self._loss(batch)
-        self.log_dict({f"train_{name}": value for name, value in seen.items()}, prog_bar=True, batch_size=1)
-        return loss
-
-    def validation_step(self, batch: Batch, _index: int) -> None:
-        """Log the loss of a batch that is held out."""
-        _, seen = self._loss(batch)
-        self.log_dict({f"val_{name}": value for name, value in seen.items()}, prog_bar=True, batch_size=1)
-
-    def on_validation_epoch_end(self) -> None:
-        """Look at the learning rate now: Lightning would after the checkpoint, which then knew nothing of this epoch."""
-        scheduler: Any = self.lr_schedulers()
-        scheduler.step(self.trainer.callback_metrics["val_loss"])
-
-    def lr_scheduler_step(self, *_: Any) -> None:  # noqa: ANN401 - Lightning's
-        """Nothing: see on_validation_epoch_end."""
-
-    def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Error of the ground's reflectance in hundredths: squared where small, straight beyond 0.02."""
         error = self.net(batch.toa.contiguous(memory_format=torch.channels_last)) - batch.rho
         robust = torch.nn.functional.smooth_l1_loss(100 * error, torch.zeros_like(error), beta=2.0, reduction="none")
@@ -75,12 +56,6 @@ class Task(lightning.LightningModule):
         loss = (robust * batch.known).sum() / count
         rmse = torch.sqrt((error.detach() ** 2 * batch.known).sum() / count)
         return loss, {"loss": loss, "rmse": rmse}
-
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's
-        """AdamW, slower where the held-out loss stands still."""
-        optimiser = torch.optim.AdamW(self.net.parameters(), lr=self.config.learning_rate, weight_decay=1e-4)
-        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=self.config.patience // 3)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "monitor": "val_loss"}}
 
 
 def sources(

@@ -87,11 +87,11 @@ def test_a_few_steps_reduce_the_loss(tmp_path: Path) -> None:
     batch = simulated(tmp_path).batch(0)
     task = unet_train.Task(config())
     task.net.start([batch])
-    before = task._loss(batch)[0].item()
+    before = task.loss(batch)[0].item()
     optimiser = torch.optim.AdamW(task.net.parameters(), lr=1e-3)
     for _ in range(12):
         optimiser.zero_grad()
-        loss = task._loss(batch)[0]
+        loss = task.loss(batch)[0]
         loss.backward()
         optimiser.step()
     assert loss.item() < 0.7 * before
@@ -147,9 +147,9 @@ def test_gaps_of_real_pairs_count_nothing_and_look_like_the_rest() -> None:
     task = unet_train.Task(config())
     task.net.start([batch])
     other = batch._replace(rho=torch.where(gap, 9.0, batch.rho))
-    assert task.eval()._loss(other)[0] == task._loss(batch)[0]
+    assert task.eval().loss(other)[0] == task.loss(batch)[0]
     # Without the gaps the line is exact.
-    assert task._loss(batch)[0] < 1e-3
+    assert task.loss(batch)[0] < 1e-3
 
 
 def test_simulated_and_real_batches_take_turns(tmp_path: Path) -> None:
