@@ -100,6 +100,9 @@ def show(title: str, total: dict[str, Tally]) -> None:
         f"\n{title}\n{'':46} {'bias':>8} {'std':>7} {'rms':>7} {'p95':>7} {'SSIM':>6} {'within':>7} {'rms<.3':>7} {'rms>.3':>7}   rms B02     B03     B04     B08"
     )
     for row, tally in total.items():
+        if not tally.errors:  # with adjacency, sigma belongs to two rows
+            print(f"{row:46} {tally.inside / tally.counted:.3f} of the errors within one sigma")
+            continue
         found = tally.errors["all", ""].row()
         parts = [tally.errors[part, ""].row()["rms"] for part in PARTS[1:]]
         bands = [tally.errors["all", band].row()["rms"] for band in BANDS]
@@ -121,6 +124,8 @@ def rows(totals: dict[str, dict[str, Tally]]) -> Iterable[table.Row]:
         for row, tally in total.items():
             for (part, band), errors in sorted(tally.errors.items()):
                 found = errors.row()
+                if not found["n"]:
+                    continue
                 of = f"{name}: {row}, {part}, {band or 'B02 to B04'}"
                 for metric in ("bias", "std", "rms", "p95", "within"):
                     bar = bars.get((name, row, part)) if metric == "rms" and not band else None
