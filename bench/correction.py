@@ -22,7 +22,7 @@ from training.atmospheric_correction import testset
 from training.atmospheric_correction.metrics import Errors, ssim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
 RESULTS = Path(__file__).with_name("correction.json")
 VISIBLE = ("B02", "B03", "B04")
@@ -113,31 +113,35 @@ def show(title: str, total: dict[str, Tally]) -> None:
             print(f"{'':46} {tally.inside / tally.counted:.3f} of the errors within one sigma")
 
 
-def rows(totals: dict[str, dict[str, Tally]]) -> Iterable[table.Row]:
+BARS = {
+    ("seen, no adjacency", "field", "all"): 0.008,
+    ("seen, no adjacency", "field", "AOT < 0.3"): 0.006,
+    ("unseen, no adjacency", "field", "all"): 0.010,
+    **{(f"{name}, no adjacency", "table told the truth", "all"): 0.003 for name in testset.SETS},
+}
+"""Of the root-mean-square error over the visible bands."""
+
+
+def _of(name: str, row: str, tally: Tally) -> Iterator[table.Row]:
+    """A row of a set, number by number."""
+    for (part, band), errors in sorted(tally.errors.items()):
+        found = errors.row()
+        bar = None if band else BARS.get((name, row, part))
+        for metric in ("bias", "std", "rms", "p95", "within") if found["n"] else ():
+            unit = "share" if metric == "within" else "reflectance"
+            said = f"{name}: {row}, {part}, {band or 'B02 to B04'}: {metric}"
+            yield table.Row(said, found[metric], unit, bar if metric == "rms" else None)
+    for part, values in tally.similar.items():
+        yield table.Row(f"{name}: {row}, {part}: SSIM", float(np.mean(values)), "1")
+    if tally.counted:
+        yield table.Row(f"{name}: {row}: errors within one sigma", tally.inside / tally.counted, "share")
+
+
+def rows(totals: dict[str, dict[str, Tally]]) -> Iterator[table.Row]:
     """Every number as a row of results, with the bars."""
-    bars = {
-        ("seen, no adjacency", "field", "all"): 0.008,
-        ("seen, no adjacency", "field", "AOT < 0.3"): 0.006,
-        ("unseen, no adjacency", "field", "all"): 0.010,
-    }
     for name, total in totals.items():
         for row, tally in total.items():
-            for (part, band), errors in sorted(tally.errors.items()):
-                found = errors.row()
-                if not found["n"]:
-                    continue
-                of = f"{name}: {row}, {part}, {band or 'B02 to B04'}"
-                for metric in ("bias", "std", "rms", "p95", "within"):
-                    bar = bars.get((name, row, part)) if metric == "rms" and not band else None
-                    if row == "table told the truth" and metric == "rms" and not band:
-                        bar = 0.003
-                    yield table.Row(
-                        f"{of}: {metric}", found[metric], "reflectance" if metric != "within" else "share", bar
-                    )
-            for part, values in tally.similar.items():
-                yield table.Row(f"{name}: {row}, {part}: SSIM", float(np.mean(values)), "1")
-            if tally.counted:
-                yield table.Row(f"{name}: {row}: errors within one sigma", tally.inside / tally.counted, "share")
+            yield from _of(name, row, tally)
     unseen = totals.get("unseen, no adjacency", {})
     if {"field", "physics, dark pixels"} <= unseen.keys():
         thin = "AOT < 0.3"

@@ -51,7 +51,7 @@ def _colours(
 
     Those are taken out of `known`.
     """
-    if not plan.inputs["correct"]:
+    if not plan.inputs.get("correct"):
         return [io.cube.read_target(band, window) for band in BANDS], [plan.radiometry[band] for band in BANDS], 0
     bands = [io.cube.read_target(surface(band), window) for band in BANDS]
     before = int(np.count_nonzero(known))

@@ -109,7 +109,7 @@ def processing(plan: Plan) -> dict[str, Any]:
 
 
 def _corrected(plan: Plan) -> str:
-    return f"atmosphere corrected by {plan.inputs['model']}, " if plan.inputs["correct"] else ""
+    return f"atmosphere corrected by {plan.inputs['model']}, " if plan.inputs.get("correct") else ""
 
 
 def own(plan: Plan, summary: Mapping[str, Any]) -> dict[str, Any]:

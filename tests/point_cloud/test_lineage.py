@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from eo.correction import CorrectionInputs
 from eo.grid import RasterGrid
 from eo.job import ElevationSource, ImageSource
 from eo.lineage import links, sources
@@ -109,7 +110,9 @@ def test_what_was_done_can_be_done_again_from_what_is_said(done: Done) -> None:
     assert found["processing:software"] == {"eo-shards": done.plan.software.split()[1]}
     assert found["processing:version"] == done.plan.version
     assert found["eo_shards:models"] == []
-    given = {name: value for name, value in done.plan.inputs.items() if name not in {"catalog", "dem_path"}}
+    # Nothing was corrected, so how to correct is not said.
+    unsaid = {"catalog", "dem_path", *CorrectionInputs.model_fields}
+    given = {name: value for name, value in done.plan.inputs.items() if name not in unsaid}
     assert found["eo_shards:inputs"] == given
     for scene in done.plan.scenes:
         assert scene.id in found["processing:lineage"]
