@@ -9,6 +9,7 @@ import importlib.util
 import os
 
 import torch
+from torch import library as operators
 
 _SIGNATURES = {
     "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -17,12 +18,12 @@ _SIGNATURES = {
 """As torchvision 0.28 describes them (torchvision/_meta_registrations.py)."""
 
 
-def _declared() -> torch.library.Library:
-    library = torch.library.Library("torchvision", "FRAGMENT")
+def _declared() -> operators.Library:
+    fragment = operators.Library("torchvision", "FRAGMENT")
     for name, signature in _SIGNATURES.items():
         if not hasattr(torch.ops.torchvision, name):
-            library.define(signature)
-    return library
+            fragment.define(signature)
+    return fragment
 
 
 # Signatures last as long as what declared them.
