@@ -33,6 +33,8 @@ Floats = NDArray[np.floating[Any]]
 Ground = Callable[[str, Floats, Floats], Floats]
 """(band, x, y) to surface reflectance; x and y are metres of the tile's CRS."""
 
+ALL_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
+"""In the order in which files of all bands have them."""
 METRES = {"B01": 60, "B02": 10, "B03": 10, "B04": 10, "B08": 10, "B8A": 20, "B09": 60, "B10": 60, "B12": 20}
 PLANT = {"B01": 0.012, "B02": 0.015, "B03": 0.045, "B04": 0.03, "B08": 0.33, "B8A": 0.36, "B12": 0.06}
 """Dark vegetation: red is half, blue a quarter of the short-wave infrared."""
@@ -127,28 +129,14 @@ class Tile:
             raster(path, self.dn(band), self.crs, Affine(metres, 0, self.left, 0, -metres, self.top))
             scaling = [{"scale": 0.0001, "offset": self.offset / 10_000}]
             assets[band] = {"href": f"{self.id}/{band}.tif", "roles": ["data"], "raster:bands": scaling}
-        west, south, east, north = self.box(0, 0, 1)
-        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
         properties: dict[str, Any] = {
             "datetime": self.sensed,
-            "platform": "sentinel-2a",
             "eo:cloud_cover": self.cloud_cover,
             "processing:version": self.baseline,
         }
         if self.sun is not None:
             properties |= {"view:sun_elevation": 90 - self.sun, "view:sun_azimuth": 150.0}
-        item = {
-            "type": "Feature",
-            "stac_version": "1.0.0",
-            "id": self.id,
-            "collection": "sentinel-2-l1c",
-            "geometry": {"type": "Polygon", "coordinates": [ring]},
-            "bbox": [west, south, east, north],
-            "properties": properties,
-            "links": [],
-            "assets": assets,
-        }
-        (folder / f"{self.id}.json").write_text(json.dumps(item))
+        write_item(folder, self.id, self.box(0, 0, 1), assets, properties)
         return self
 
 
@@ -162,22 +150,61 @@ def optics(sun: float, aot: float, height: float) -> dict[str, Floats]:
     return {name: values[0, 0] for name, values in made.items()}
 
 
-def raster(path: Path, values: NDArray[Any], crs: str, transform: Affine) -> None:
+def raster(
+    path: Path,
+    values: NDArray[Any],
+    crs: str,
+    transform: Affine,
+    *,
+    block: int | None = 256,
+    nodata: float | None = None,
+) -> None:
+    """A GeoTIFF of a band (rows, columns) or of several (bands, rows, columns), in tiles; in strips without `block`."""
+    bands = values if values.ndim == 3 else values[None]
+    count, height, width = bands.shape
     with rasterio.open(
         path,
         "w",
         driver="GTiff",
-        width=values.shape[1],
-        height=values.shape[0],
-        count=1,
+        width=width,
+        height=height,
+        count=count,
         dtype=values.dtype,
         crs=crs,
         transform=transform,
-        tiled=True,
-        blockxsize=256,
-        blockysize=256,
+        nodata=nodata,
+        **({"tiled": True, "blockxsize": block, "blockysize": block} if block else {}),
     ) as file:
-        file.write(values, 1)
+        file.write(bands)
+
+
+def write_item(
+    folder: Path, name: str, box: Sequence[float], assets: Mapping[str, Any], properties: Mapping[str, Any]
+) -> None:
+    """The item of a product of Sentinel-2A; `box` in degrees, `properties` with the time."""
+    west, south, east, north = box
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    item = {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": name,
+        "collection": "sentinel-2-l1c",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "bbox": list(box),
+        "properties": {"platform": "sentinel-2a", **properties},
+        "links": [],
+        "assets": assets,
+    }
+    (folder / f"{name}.json").write_text(json.dumps(item))
+
+
+def catalogued(folder: Path, source: Path, box: Sequence[float], time: str) -> None:
+    """A new catalogue of one real file with all bands; it has to hold the files that its items name."""
+    folder.mkdir()
+    (folder / source.name).write_bytes(source.read_bytes())
+    described = [{"name": band, "scale": 0.0001, "offset": 0} for band in ALL_BANDS]
+    asset = {"href": f"./{source.name}", "roles": ["data"], "raster:bands": described}
+    write_item(folder, source.stem, box, {"data": asset}, {"datetime": time})
 
 
 def dem(path: Path, *tiles: Tile, rough: bool = True) -> Path:
@@ -188,6 +215,13 @@ def dem(path: Path, *tiles: Tile, rough: bool = True) -> Path:
     heights = 900 + 500 * np.sin(cols / 9) + 300 * np.cos(rows / 31) if rough else 0 * cols
     raster(path, heights.astype(np.float32), "EPSG:4326", Affine(step, 0, west, 0, -step, north))
     return path
+
+
+def stock(folder: Path, tile: Tile) -> Path:
+    """Put a tile and the heights around it where `order` looks for them; gives the folder."""
+    tile.write(folder / "c")
+    dem(folder / "dem.tif", tile)
+    return folder
 
 
 @dataclass

@@ -10,7 +10,7 @@ import rasterio
 from eo.card import CARD, NETWORK
 from eo.errors import CorruptData, EoShardsError, InvalidInput
 from eo.model import PLACES, load
-from l1c import SOIL, Floats, Tile, correct, dem, fields
+from l1c import SOIL, Floats, Tile, correct, fields, stock
 from small_net import INPUTS, models, network
 
 BANDS = ("B02", "B03", "B04")
@@ -28,10 +28,7 @@ BOX = TILE.box(0.05, 0.4, 0.9, 0.1)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("fallback")
-    TILE.write(folder / "c")
-    dem(folder / "dem.tif", TILE)
-    return folder
+    return stock(tmp_path_factory.mktemp("fallback"), TILE)
 
 
 @pytest.mark.parametrize("wrong", [25, -1, 0.09])

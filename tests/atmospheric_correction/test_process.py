@@ -16,7 +16,7 @@ from atmospheric_correction.pictures import GAP, before_after
 from atmospheric_correction.process import AtmosphericCorrection
 from atmospheric_correction.raster import PIXEL
 from eo.errors import InvalidInput, NothingFound
-from l1c import CLOUD, Floats, Tile, correct, dem, fields, flat, order
+from l1c import CLOUD, Floats, Tile, correct, dem, fields, flat, order, stock
 
 BANDS = ("B02", "B03", "B04")
 
@@ -46,10 +46,7 @@ BOX = TILE.box(0.3, 0.28, 0.45)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("process")
-    TILE.write(folder / "c")
-    dem(folder / "dem.tif", TILE)
-    return folder
+    return stock(tmp_path_factory.mktemp("process"), TILE)
 
 
 def test_no_data_stays_so_saturated_stays_so_and_the_rest_has_numbers(folder: Path) -> None:
@@ -131,8 +128,7 @@ def test_granules_of_clouds_or_of_nothing(tmp_path: Path, kind: str) -> None:
         dn[...] = 0
 
     tile = Tile(size=2_400, ground=flat(CLOUD), change=empty if kind == "nothing" else None)
-    tile.write(tmp_path / "c")
-    dem(tmp_path / "dem.tif", tile)
+    stock(tmp_path, tile)
     box = tile.box(0.2, 0.2, 0.5)
     if kind == "nothing":
         with pytest.raises(NothingFound, match="no scene has data at any of the"):
@@ -147,10 +143,10 @@ def test_granules_of_clouds_or_of_nothing(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize(("sun", "said"), [(75, 0), (78, 1), (81, None), (95, None)])
 def test_low_suns_are_marked_and_lower_ones_refused(tmp_path: Path, sun: float, said: int | None) -> None:
-    tile = replace(Tile(size=2_400, sun=40), ground=fields).write(tmp_path / "c")
+    tile = replace(Tile(size=2_400, sun=40), ground=fields)
+    stock(tmp_path, tile)
     path = next((tmp_path / "c").glob("*.json"))
     path.write_text(path.read_text().replace('"view:sun_elevation": 50', f'"view:sun_elevation": {90 - sun}'))
-    dem(tmp_path / "dem.tif", tile)
     if said is None:
         with pytest.raises(InvalidInput, match=rf"sun stands {sun}\.\d degrees from the zenith, .* up to 80: choose"):
             correct(tmp_path, tile.box(0.3, 0.3, 0.3), only="field")
@@ -162,10 +158,8 @@ def test_low_suns_are_marked_and_lower_ones_refused(tmp_path: Path, sun: float, 
 def test_angles_that_no_item_tells_are_the_sun_s_by_the_clock(tmp_path: Path) -> None:
     made = {}
     for sun in (None, 25.5):
-        folder = tmp_path / str(sun)
-        tile = Tile(size=2_400, sun=sun).write(folder / "c")
-        dem(folder / "dem.tif", tile)
-        done = correct(folder, tile.box(0.3, 0.3, 0.3))
+        tile = Tile(size=2_400, sun=sun)
+        done = correct(stock(tmp_path / str(sun), tile), tile.box(0.3, 0.3, 0.3))
         angles = done.plan.scenes[0].angles
         assert angles is not None
         assert angles.origin == ("item" if sun else "time")
@@ -176,8 +170,8 @@ def test_angles_that_no_item_tells_are_the_sun_s_by_the_clock(tmp_path: Path) ->
 
 @pytest.mark.parametrize("missing", [("B10",), ("B09",), ("B09", "B10")])
 def test_products_without_the_bands_of_water_vapour_and_cirrus(tmp_path: Path, missing: tuple[str, ...]) -> None:
-    tile = Tile(size=2_400, missing=missing).write(tmp_path / "c")
-    dem(tmp_path / "dem.tif", tile)
+    tile = Tile(size=2_400, missing=missing)
+    stock(tmp_path, tile)
     done = correct(tmp_path, tile.box(0.3, 0.3, 0.3))
     assert (done.target("quality") == 1).sum() == done.result.summary["pixels_inside"]
     if "B09" in missing:
@@ -188,8 +182,8 @@ def test_products_without_the_bands_of_water_vapour_and_cirrus(tmp_path: Path, m
 
 
 def test_a_band_of_the_statistics_has_to_be_there(tmp_path: Path) -> None:
-    tile = Tile(size=2_400, missing=("B12",)).write(tmp_path / "c")
-    dem(tmp_path / "dem.tif", tile)
+    tile = Tile(size=2_400, missing=("B12",))
+    stock(tmp_path, tile)
     with pytest.raises(NothingFound, match="no band B12"):
         correct(tmp_path, tile.box(0.3, 0.3, 0.3))
 

@@ -1,7 +1,5 @@
 """Five real L1C dates of one forest in Slovenia (eo-learn's example data): three clear ones, two under clouds."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +9,9 @@ from numpy.typing import NDArray
 from rasterio.warp import transform_bounds
 
 from atmospheric_correction.quality import CIRRUS, CLOUD
-from l1c import Corrected, correct
+from l1c import Corrected, catalogued, correct
 from real_data import test_data
 
-BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
 CLEAR, CLOUDY = ("20150711", "20150830", "20150909"), ("20150731", "20150820")
 FOREST = {"B02": (0.01, 0.03), "B03": (0.025, 0.05), "B04": (0.015, 0.035)}
 """Between which 6S puts the forest's means at AOT 0.05 to 0.2."""
@@ -27,35 +24,15 @@ def dates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Corrected]:
     for date in (*CLEAR, *CLOUDY):
         source = test_data("slovenia", f"S2_L1C_{date}.tif")
         folder = tmp_path_factory.mktemp(date)
-        (folder / "c").mkdir()
-        (folder / "c" / source.name).write_bytes(source.read_bytes())
         (folder / "dem.tif").write_bytes(heights.read_bytes())
         with rasterio.open(source) as file:
             west, south, east, north = transform_bounds(file.crs, "EPSG:4326", *file.bounds)
             time = file.tags()["datetime"]
-        item(folder / "c", source, (west, south, east, north), time)
+        catalogued(folder / "c", source, (west, south, east, north), f"{time}Z")
         inset = (east - west) / 20
         box = (west + inset, south + inset, east - inset, north - inset)
         made[date] = correct(folder, box, chunk=64)
     return made
-
-
-def item(folder: Path, source: Path, box: tuple[float, ...], time: str) -> None:
-    west, south, east, north = box
-    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-    described = [{"name": band, "scale": 0.0001, "offset": 0} for band in BANDS]
-    document = {
-        "type": "Feature",
-        "stac_version": "1.0.0",
-        "id": source.stem,
-        "collection": "sentinel-2-l1c",
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
-        "bbox": list(box),
-        "properties": {"datetime": f"{time}Z", "platform": "sentinel-2a"},
-        "links": [],
-        "assets": {"data": {"href": f"./{source.name}", "roles": ["data"], "raster:bands": described}},
-    }
-    (folder / "item.json").write_text(json.dumps(document))
 
 
 def reflectance(done: Corrected, band: str) -> NDArray[Any]:

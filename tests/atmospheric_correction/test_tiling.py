@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from eo.grid import Window
-from l1c import CLOUD, SNOW, WATER, Corrected, Floats, Tile, correct, dem, fields
+from l1c import CLOUD, SNOW, WATER, Corrected, Floats, Tile, correct, fields, stock
 from small_net import models
 
 BANDS = ("B02", "B03", "B04")
@@ -43,9 +43,7 @@ BOX = TILE.box(0.37, 0.36, 0.28)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiling")
-    TILE.write(folder / "c")
-    dem(folder / "dem.tif", TILE)
+    folder = stock(tmp_path_factory.mktemp("tiling"), TILE)
     models(folder / "models")
     return folder
 

@@ -31,9 +31,12 @@ from peers.s3 import _MOTO, KEY, SECRET, S3Peer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from routes.loopback import Cdse
+
 BUCKET = "eo-shards-data"
 STACK = "eo-shards"
 REGION = "us-east-1"
+SECRET_NAME = "eo-shards/sources"
 DEFINITION = Path(__file__).parents[2] / "functions" / "workflow.asl.json"
 OWNER = "arn:aws:iam::123456789012:user/anna"
 QUICK = {
@@ -186,3 +189,15 @@ def cloud(
             lambdas.close()
             boto3.client("stepfunctions").delete_state_machine(stateMachineArn=machine)
             executions._client.cache_clear()
+
+
+def reaching(sources: Cdse) -> dict[str, str]:
+    """The environment of functions that reach these sources, with keys from Secrets Manager."""
+    places = ("CDSE_STAC_URL", "CDSE_S3_ENDPOINT", "EARTH_DATA_HUB_URL")
+    return {name: sources.machine.env[name] for name in places} | {"EO_SHARDS_SECRET": SECRET_NAME}
+
+
+def keep_keys(sources: Cdse) -> None:
+    """Put the keys of these sources into the Secrets Manager of the running cloud."""
+    keys = {name: sources.machine.env[name] for name in ("CDSE_KEY", "CDSE_SECRET", "EARTH_DATA_HUB_KEY")}
+    boto3.client("secretsmanager").create_secret(Name=SECRET_NAME, SecretString=json.dumps(keys))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 
-from aws.cloud import Cloud, cloud
+from aws.cloud import Cloud, cloud, keep_keys, reaching
 from routes.conftest import pair  # noqa: F401 - a fixture
 from routes.loopback import Cdse, cdse
 
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from routes.conftest import Pair
-
-SECRET_NAME = "eo-shards/sources"
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +26,8 @@ def sources(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cd
 @pytest.fixture(scope="module")
 def deployed(sources: Cdse) -> Iterator[Cloud]:
     """The bundle; keys of the sources come from Secrets Manager."""
-    places = ("CDSE_STAC_URL", "CDSE_S3_ENDPOINT", "EARTH_DATA_HUB_URL")
-    environment = {name: sources.machine.env[name] for name in places} | {"EO_SHARDS_SECRET": SECRET_NAME}
-    with cloud(environment) as running:
-        keys = {name: sources.machine.env[name] for name in ("CDSE_KEY", "CDSE_SECRET", "EARTH_DATA_HUB_KEY")}
-        boto3.client("secretsmanager").create_secret(Name=SECRET_NAME, SecretString=json.dumps(keys))
+    with cloud(reaching(sources)) as running:
+        keep_keys(sources)
         yield running
 
 

@@ -16,8 +16,7 @@ from moto.s3 import models
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 
-from aws.cloud import OWNER, Cloud, cloud
-from aws.conftest import SECRET_NAME
+from aws.cloud import OWNER, Cloud, cloud, keep_keys, reaching
 from aws.faults import PATIENCE, SHARD, SMALLEST, Chaos, Played, Starts, hurry, of_source, of_store, waiting
 from eo import errors, s3_client
 from eo.errors import EoShardsError
@@ -141,11 +140,7 @@ def storm(
         for log in ("_log_failure_event_exception", "_log_exception"):  # each writes the whole workflow
             patch.setattr(EvalComponent, log, _silent)
         patch.setattr(retrier_decl, "time", waiting(15 if calm else 0.1))
-        given = {
-            name: sources.machine.env[name] for name in ("CDSE_STAC_URL", "CDSE_S3_ENDPOINT", "EARTH_DATA_HUB_URL")
-        }
-        given |= {
-            "EO_SHARDS_SECRET": SECRET_NAME,
+        given = reaching(sources) | {
             "EO_SHARDS_LEASE_SECONDS": "121" if calm else str(LIFE + 1),
             "EO_SHARDS_TIMEOUT": "30" if calm else str(PATIENCE),
             "EO_SHARDS_CHUNK": CHUNK,
@@ -158,8 +153,7 @@ def storm(
             else cloud(given, processes=3, setup="aws.faults:hurry", timeout=LIFE)
         )
         with deployed as running:
-            keys = {name: sources.machine.env[name] for name in ("CDSE_KEY", "CDSE_SECRET", "EARTH_DATA_HUB_KEY")}
-            boto3.client("secretsmanager").create_secret(Name=SECRET_NAME, SecretString=json.dumps(keys))
+            keep_keys(sources)
             running.lambdas.faults = chaos.invocation
             running.lambdas.life = chaos.life
             running.s3.script = Played(chaos, "store", of_store)

@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 
 from aws import granules
-from aws.cloud import Cloud, cloud
 from eo.records import read_plan, read_units
 from routes.loopback import Cdse, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from aws.cloud import Cloud
+
 PROCESS = "atmospheric-correction"
-SECRET_NAME = "eo-shards/granule"
 
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cdse]:
-    granules.inputs()  # skips before anything is made
+    """What `aws.conftest` deploys its bundle over, here."""
     with granules.granule(tmp_path_factory.mktemp("granule")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def deployed(sources: Cdse) -> Iterator[Cloud]:
-    places = ("CDSE_STAC_URL", "CDSE_S3_ENDPOINT", "EARTH_DATA_HUB_URL")
-    environment = {name: sources.machine.env[name] for name in places} | {"EO_SHARDS_SECRET": SECRET_NAME}
-    with cloud(environment) as running:
-        keys = {name: sources.machine.env[name] for name in ("CDSE_KEY", "CDSE_SECRET", "EARTH_DATA_HUB_KEY")}
-        boto3.client("secretsmanager").create_secret(Name=SECRET_NAME, SecretString=json.dumps(keys))
-        yield running
-
-
-@pytest.fixture
-def bundle(deployed: Cloud, sources: Cdse) -> Cloud:
-    sources.forget()
-    deployed.lambdas.calls.clear()
-    deployed.lambdas.faults = lambda _function, _event, _before: None
-    return deployed
 
 
 def locally(sources: Cdse, inputs: Mapping[str, Any]) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +29,7 @@ from eo.job import Made, Output, Part, Plan, Result, Stage
 from eo.runner import run_unit
 from eo.settings import Settings
 from eo.sources.raster import FileInfo
+from l1c import ALL_BANDS, catalogued, raster, write_item
 from plan.context_sources import CELL
 from plan.planner import Planned, make_plan
 from plan.scene_sources import Decimated
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from eo.unit_io import ResultIO
 
 BANDS = {"B01": 60, "B02": 10, "B04": 10, "B11": 20}
+BLOCK = 64
+"""Edge of the files' tiles in pixels."""
 SIZE = 2_400
 """Metres of a tile's edge: 20 pixels of 120 m."""
 PLACES = {
@@ -205,26 +207,6 @@ def masks(tile: str, size: int) -> NDArray[np.uint8]:
     return (np.random.default_rng(len(tile)).random((3, size, size)) < 0.3).astype(np.uint8)
 
 
-def write(path: Path, values: NDArray[Any], crs: str, transform: Affine, *, block: int = 64) -> None:
-    values = values if values.ndim == 3 else values[None]
-    count, height, width = values.shape
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        width=width,
-        height=height,
-        count=count,
-        dtype=values.dtype,
-        crs=crs,
-        transform=transform,
-        tiled=True,
-        blockxsize=block,
-        blockysize=block,
-    ) as file:
-        file.write(values)
-
-
 def tile(folder: Path, name: str, *, missing: Sequence[str] = (), with_masks: bool = True, size: int = SIZE) -> None:
     """Write a granule in the folders of a SAFE product, with a STAC item."""
     crs, left, top = PLACES[name]
@@ -237,34 +219,20 @@ def tile(folder: Path, name: str, *, missing: Sequence[str] = (), with_masks: bo
         if band in missing:
             continue
         path = granule / "IMG_DATA" / f"T{name}_20260712T101031_{band}.tif"
-        write(path, dns(name, band, size // metres), crs, Affine(metres, 0, left, 0, -metres, top))
+        raster(path, dns(name, band, size // metres), crs, Affine(metres, 0, left, 0, -metres, top), block=BLOCK)
         scaling = [{"scale": 0.0001, "offset": -0.1}]
         assets[band] = {"href": str(path.relative_to(folder)), "roles": ["data"], "raster:bands": scaling}
     if with_masks:
         # By the name that products have; the driver goes by the file's first bytes.
         path = granule / "QI_DATA" / "MSK_CLASSI_B00.jp2"
-        write(path, masks(name, size // 60), crs, Affine(60, 0, left, 0, -60, top), block=16)
-    west, south, east, north = transform_bounds(crs, "EPSG:4326", left, top - size, left + size, top)
-    item = {
-        "type": "Feature",
-        "stac_version": "1.0.0",
-        "id": product,
-        "collection": "sentinel-2-l1c",
-        "geometry": {
-            "type": "Polygon",
-            "coordinates": [[[west, south], [east, south], [east, north], [west, north], [west, south]]],
-        },
-        "bbox": [west, south, east, north],
-        "properties": {
-            "datetime": "2026-07-12T10:10:31Z",
-            "platform": "sentinel-2a",
-            # The order in which scenes are taken, as long as each covers new ground.
-            "eo:cloud_cover": list(PLACES).index(name),
-        },
-        "links": [],
-        "assets": assets,
+        raster(path, masks(name, size // 60), crs, Affine(60, 0, left, 0, -60, top), block=16)
+    properties = {
+        "datetime": "2026-07-12T10:10:31Z",
+        # The order in which scenes are taken, as long as each covers new ground.
+        "eo:cloud_cover": list(PLACES).index(name),
     }
-    (folder / f"{product}.json").write_text(json.dumps(item))
+    covered = transform_bounds(crs, "EPSG:4326", left, top - size, left + size, top)
+    write_item(folder, product, covered, assets, properties)
 
 
 def dem(path: Path, bounds: Sequence[float]) -> None:
@@ -273,7 +241,7 @@ def dem(path: Path, bounds: Sequence[float]) -> None:
     step = 1 / 3600
     cols, rows = np.meshgrid(np.arange(round((east - west) / step)), np.arange(round((north - south) / step)))
     ground = 900 + 40 * np.sin(cols / 9) + 300 * np.cos(rows / 31) + cols
-    write(path, ground.astype(np.float32), "EPSG:4326", Affine(step, 0, west, 0, -step, north))
+    raster(path, ground.astype(np.float32), "EPSG:4326", Affine(step, 0, west, 0, -step, north), block=BLOCK)
 
 
 @pytest.fixture(scope="module")
@@ -499,7 +467,7 @@ def test_bands_that_do_not_meet_are_refused(folder: Path, tmp_path: Path) -> Non
     (tmp_path / "c").mkdir()
     tile(tmp_path / "c", "32TPS")
     path = next((tmp_path / "c").rglob("*_B11.tif"))
-    write(path, dns("32TPS", "B11", 120), "EPSG:32632", Affine(20, 0, 671_260, 0, -20, 5_168_180))
+    raster(path, dns("32TPS", "B11", 120), "EPSG:32632", Affine(20, 0, 671_260, 0, -20, 5_168_180), block=BLOCK)
     with pytest.raises(CorruptData, match=r"B04 and B11 .* 671240.00.* 671260.00"):
         plan(tmp_path, tmp_path, Coarse(context_elevation=False), box("32TPS"), dem_path=str(folder / "dem.tif"))
 
@@ -521,7 +489,7 @@ def test_heights_on_both_sides_of_the_antimeridian(tmp_path: Path, monkeypatch: 
     step = 0.25
     cols, rows = np.meshgrid(np.arange(1440), np.arange(720))
     posts = (500 + 300 * np.sin(cols * 2 * np.pi / 1440 * 90) + 100 * np.cos(rows / 5)).astype(np.float32)
-    write(tmp_path / "dem.tif", posts, "EPSG:4326", Affine(step, 0, -180, 0, -step, 90))
+    raster(tmp_path / "dem.tif", posts, "EPSG:4326", Affine(step, 0, -180, 0, -step, 90), block=BLOCK)
     crs, left, top = PLACES["01KAB"]
     lon, lat = degrees(crs, left, top, 20)
     assert 1 < (lon > 0).sum() < 399
@@ -541,32 +509,15 @@ def test_heights_on_both_sides_of_the_antimeridian(tmp_path: Path, monkeypatch: 
 
 def test_the_real_bands_in_one_file(tmp_path: Path) -> None:
     source, heights = test_data("slovenia", "S2_L1C_20150830.tif"), test_data("slovenia", "dem.tif")
-    bands = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
-    (tmp_path / "c").mkdir()
-    (tmp_path / "c" / source.name).write_bytes(source.read_bytes())
-    west, south, east, north = (14.55, 45.865, 14.566, 45.876)
-    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-    described = [{"name": band, "scale": 0.0001, "offset": 0} for band in bands]
-    item = {
-        "type": "Feature",
-        "stac_version": "1.0.0",
-        "id": "S2A_20150830",
-        "collection": "sentinel-2-l1c",
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
-        "bbox": [west, south, east, north],
-        "properties": {"datetime": "2015-08-30T10:00:00Z", "platform": "sentinel-2a"},
-        "links": [],
-        "assets": {"data": {"href": f"./{source.name}", "roles": ["data"], "raster:bands": described}},
-    }
-    (tmp_path / "c" / "item.json").write_text(json.dumps(item))
+    catalogued(tmp_path / "c", source, (14.55, 45.865, 14.566, 45.876), "2015-08-30T10:00:00Z")
     wanted = ("B01", "B02", "B03", "B04", "B08", "B8A", "B11", "B12")
     done = run(tmp_path, (14.553, 45.868, 14.56, 45.873), Coarse(wanted), dem_path=str(heights))
-    found = done.contexts("S2A_20150830")
+    found = done.contexts(source.stem)
     assert set(found) == {*wanted, "B10", "elevation"}
     with rasterio.open(source) as file:
         at, shape = file.transform, file.shape
         for band in (*wanted, "B10"):
-            np.testing.assert_array_equal(found[band], block_means(file.read(bands.index(band) + 1), 12))
+            np.testing.assert_array_equal(found[band], block_means(file.read(ALL_BANDS.index(band) + 1), 12))
     assert found["elevation"].shape == (shape[0] // 12, shape[1] // 12)
     with rasterio.open(heights) as file:
         posts, on = file.read(1), file.transform

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from eo.correction import SURFACE, surface
 from eo.radiometry import stretch_lut
-from l1c import Corrected, Tile, correct, dem
+from l1c import Corrected, Tile, correct, stock
 from point_cloud.process import BANDS, PointCloud
 
 TILE = Tile(size=4_920)
@@ -19,10 +19,7 @@ BOX = TILE.box(0.4, 0.4, 0.15)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("correct")
-    TILE.write(folder / "c")
-    dem(folder / "dem.tif", TILE)
-    return folder
+    return stock(tmp_path_factory.mktemp("correct"), TILE)
 
 
 def cloud(folder: Path, **more: object) -> tuple[Corrected, PlyData]:

@@ -1,7 +1,5 @@
 """Jobs on files that none of us made, against rasterio and arithmetic."""
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 from rasterio.transform import Affine
 from rasterio.warp import transform_bounds
 
+from l1c import ALL_BANDS, raster, write_item
 from real_data import test_data
 from scenes.dem import Dem, write_geotiff
 from scenes.world import World
@@ -111,32 +110,11 @@ def test_neighbouring_austrian_tiles_join_without_gap_or_double(mask: bool, tmp_
     assert np.abs(done.cloud.xyz[:, 2] - dem.truth(lon, lat)).max() <= 0.05
 
 
-def stac_item(folder: Path, name: str, asset: dict[str, Any], bbox: Sequence[float], when: str) -> None:
-    """Write an L1C item whose three bands are the given asset."""
-    west, south, east, north = bbox
-    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-    item = {
-        "type": "Feature",
-        "stac_version": "1.0.0",
-        "id": name,
-        "collection": "sentinel-2-l1c",
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
-        "bbox": list(bbox),
-        "properties": {"datetime": when, "platform": "sentinel-2a"},
-        "links": [],
-        "assets": asset,
-    }
-    (folder / f"{name}.json").write_text(json.dumps(item))
-
-
 def linked(folder: Path, source: Path) -> str:
     """A real file in a catalogue of the test's own, which must hold all files that its items name."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / source.name).write_bytes(source.read_bytes())
     return f"./{source.name}"
-
-
-ALL_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
 
 
 @pytest.mark.parametrize("names", ["raster:bands", "eo:bands", "bands"])
@@ -148,7 +126,8 @@ def test_slovenian_bands_in_one_file_off_every_grid(names: str, tmp_path: Path) 
         asset[names] = [{"name": band} for band in ALL_BANDS]
         asset["raster:bands"] = [{"scale": 0.0001, "offset": 0} for _ in ALL_BANDS]
     bbox = (14.551, 45.866, 14.5645, 45.875)
-    stac_item(tmp_path / "c", "S2A_20150830", {"data": asset}, (14.55, 45.865, 14.566, 45.876), "2015-08-30T10:00:00Z")
+    box, properties = (14.55, 45.865, 14.566, 45.876), {"datetime": "2015-08-30T10:00:00Z"}
+    write_item(tmp_path / "c", "S2A_20150830", box, {"data": asset}, properties)
     done = run_job(
         tmp_path, shard=32, chunk=32, lattice=(5, 1), **local(tmp_path / "c", dem, bbox, collection="sentinel-2-l1c")
     )
@@ -201,7 +180,7 @@ def test_real_jpeg_2000_files(  # noqa: PLR0917 - one row of the table above
     with rasterio.open(source) as file:
         crs = f"EPSG:{file.crs.to_epsg()}"
         wide = transform_bounds(file.crs, "EPSG:4326", *file.bounds)
-    stac_item(tmp_path / "c", "S2A_JP2", assets, wide, "2018-01-01T10:54:41Z")
+    write_item(tmp_path / "c", "S2A_JP2", wide, assets, {"datetime": "2018-01-01T10:54:41Z"})
     heights, transform, nodata = plane(tmp_path / "dem.tif", bbox, dtype)
     done = run_job(
         tmp_path,
@@ -264,17 +243,5 @@ def plane(path: Path, bbox: Bounds, dtype: str) -> tuple[NDArray[Any], Affine, f
     heights = (300 + 2 * cols + 3 * rows).astype(dtype)
     heights[height // 2 - 4 : height // 2 + 4, width // 2 - 6 : width // 2 + 6] = nodata
     transform = Affine(step, 0, west - 10 * step, 0, -step, north + 10 * step)
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        width=width,
-        height=height,
-        count=1,
-        dtype=dtype,
-        crs="EPSG:4326",
-        transform=transform,
-        nodata=nodata,
-    ) as file:
-        file.write(heights, 1)
+    raster(path, heights, "EPSG:4326", transform, block=None, nodata=nodata)
     return heights.astype(np.float64), transform, nodata

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rasterio
 from numpy.typing import NDArray
 from rasterio.transform import Affine
 
@@ -18,6 +17,7 @@ from eo.settings import Settings
 from eo.sources import elevation
 from eo.sources.lattice import Lattice, copies
 from eo.traffic import Traffic
+from l1c import raster
 from plan.elevation_sources import sheets
 from routes.places import WORLD, scene_at
 from support import bounds_of, local, run_job
@@ -72,18 +72,7 @@ def write_globe(path: Path, left: float, step: float = 0.5) -> NDArray[np.float3
     width, height = round(360 / step), round(180 / step)
     lon, lat = left + (np.arange(width) + 0.5) * step, 90 - (np.arange(height) + 0.5) * step
     values = height_at(lon[None, :], lat[:, None])
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        width=width,
-        height=height,
-        count=1,
-        dtype="float32",
-        crs="EPSG:4326",
-        transform=Affine(step, 0, left, 0, -step, 90),
-    ) as file:
-        file.write(values, 1)
+    raster(path, values, "EPSG:4326", Affine(step, 0, left, 0, -step, 90), block=None)
     return values
 
 
@@ -120,18 +109,8 @@ def test_a_global_file_is_described_once_per_turn_that_the_job_meets(tmp_path: P
 
 
 def test_a_regional_file_elsewhere_still_says_what_it_covers(tmp_path: Path) -> None:
-    with rasterio.open(
-        tmp_path / "dem.tif",
-        "w",
-        driver="GTiff",
-        width=10,
-        height=10,
-        count=1,
-        dtype="int16",
-        crs="EPSG:4326",
-        transform=Affine(0.1, 0, 30, 0, -0.1, 10),
-    ) as file:
-        file.write(np.zeros((10, 10), np.int16), 1)
+    heights = np.zeros((10, 10), np.int16)
+    raster(tmp_path / "dem.tif", heights, "EPSG:4326", Affine(0.1, 0, 30, 0, -0.1, 10), block=None)
     grid = TargetGrid("EPSG:32632", 10, 0, 0, Window(67_000, -517_000, 300, 300))
     with pytest.raises(NothingFound, match=r"covers \(30.0, 9.0, 31.0, 10.0\) in EPSG:4326"):
         sheets(

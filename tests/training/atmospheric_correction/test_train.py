@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from training.atmospheric_correction.emulator import Emulator
     from training.atmospheric_correction.net import Variant
+    from training.atmospheric_correction.pixelsets import Batch
 
 
 @pytest.fixture(scope="module")
@@ -94,38 +95,32 @@ def test_the_command_says_what_is_wrong_with_a_choice(tmp_path: Path, capsys: py
     assert "--batch" in capsys.readouterr().err
 
 
-def test_pixels_whose_order_changes_give_the_same_atmosphere(emulator: Emulator) -> None:
+def untrained(variant: Variant, emulator: Emulator) -> tuple[AtmosphereField, Batch]:
+    """A net that has learnt nothing, and what it may be asked about."""
     torch.manual_seed(1)
-    net = AtmosphereField("six-bands", emulator).eval()
-    batch = PixelSets(emulator, seed=3, scenes=2).batch(0)
+    return AtmosphereField(variant, emulator).eval(), PixelSets(emulator, seed=3, scenes=2).batch(0)
+
+
+def retrieved(net: AtmosphereField, batch: Batch) -> tuple[Tensor, ...]:
+    """The atmosphere of each row: no row is another's neighbour, all are of one scene."""
     rows = len(batch.toa)
     own, all_ = torch.eye(rows), torch.ones(rows, rows)
-    order = torch.randperm(batch.toa.shape[1])
     with torch.no_grad():
-        one = net.retrieve(batch.toa[..., net.read], batch.valid, batch.heights, own, all_, *batch.state.values())
-        other = net.retrieve(
-            batch.toa[:, order][..., net.read],
-            batch.valid[:, order],
-            batch.heights[:, order],
-            own,
-            all_,
-            *batch.state.values(),
-        )
-    for first, second in zip(one, other, strict=True):
+        return net.retrieve(batch.toa[..., net.read], batch.valid, batch.heights, own, all_, *batch.state.values())
+
+
+def test_pixels_whose_order_changes_give_the_same_atmosphere(emulator: Emulator) -> None:
+    net, batch = untrained("six-bands", emulator)
+    order = torch.randperm(batch.toa.shape[1])
+    moved = batch._replace(toa=batch.toa[:, order], valid=batch.valid[:, order], heights=batch.heights[:, order])
+    for first, second in zip(retrieved(net, batch), retrieved(net, moved), strict=True):
         torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
 
 
 def test_pixels_that_do_not_count_change_nothing(emulator: Emulator) -> None:
-    torch.manual_seed(1)
-    net = AtmosphereField("visible", emulator).eval()
-    batch = PixelSets(emulator, seed=3, scenes=2).batch(0)
-    rows = len(batch.toa)
-    own, all_ = torch.eye(rows), torch.ones(rows, rows)
-    spoiled = torch.where(batch.valid[..., None] > 0, batch.toa, torch.full((), 0.7))
-    with torch.no_grad():
-        one = net.retrieve(batch.toa[..., net.read], batch.valid, batch.heights, own, all_, *batch.state.values())
-        other = net.retrieve(spoiled[..., net.read], batch.valid, batch.heights, own, all_, *batch.state.values())
-    for first, second in zip(one, other, strict=True):
+    net, batch = untrained("visible", emulator)
+    spoiled = batch._replace(toa=torch.where(batch.valid[..., None] > 0, batch.toa, torch.full((), 0.7)))
+    for first, second in zip(retrieved(net, batch), retrieved(net, spoiled), strict=True):
         torch.testing.assert_close(first, second)
 
 

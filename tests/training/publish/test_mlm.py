@@ -1,12 +1,8 @@
 """The STAC item of a model: valid with the extensions, and the same to an independent reader."""
 
 import copy
-import importlib.resources
 import json
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pystac
@@ -14,10 +10,8 @@ import pytest
 from pystac.extensions.mlm import MLMExtension, ValueScaling
 
 from eo.card import NETWORK, Card, Energy, File, ModelGrid, Normalisation, Parity, Range, Tensor, Training
+from stac_items import Validate, validator
 from training.publish.mlm import EXTENSIONS, stac_item
-
-SCHEMAS = Path(__file__).parents[2] / "schemas"
-CORE = "https://schemas.stacspec.org/v1.1.0/item-spec/json-schema"
 
 FIELD = Card(
     name="atmosphere-field",
@@ -87,40 +81,10 @@ TABLES = FIELD.model_copy(
 )
 CARDS = {card.name: card for card in (FIELD, LAND_COVER, TABLES)}
 
-Validate = Callable[[dict[str, Any]], dict[str, Any]]
-
 
 @pytest.fixture(scope="module")
 def validate(tmp_path_factory: pytest.TempPathFactory) -> Validate:
-    """stac-validator itself, with every schema from this disk."""
-    folder = tmp_path_factory.mktemp("stac")
-    bundled = Path(str(importlib.resources.files("pystac.validation.jsonschemas")))
-    schemas = {f"{CORE}/{path.name}": str(path) for path in (bundled / "stac-spec" / "v1.1.0").glob("*.json")}
-    schemas |= {f"https://geojson.org/schema/{path.name}": str(path) for path in (bundled / "geojson").glob("*.json")}
-    for url in EXTENSIONS:
-        name, version = url.split("/")[-3:-1]
-        schemas[url] = str(SCHEMAS / f"{name}-{version}.json")
-    config = folder / "schemas.json"
-    config.write_text(json.dumps({"schemas": schemas}))
-
-    def run(content: dict[str, Any]) -> dict[str, Any]:
-        path = folder / "item.json"
-        path.write_text(json.dumps(content))
-        program = Path(sys.executable).with_name("stac-validator")
-        done = subprocess.run(
-            [program, "validate", path, "--schema-config", config],
-            # Nothing may come from the network: a proxy that nobody listens at.
-            env={"PATH": "", "https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        answer: dict[str, Any] = json.loads(done.stdout[done.stdout.index("[") : done.stdout.rindex("]") + 1])[0]
-        assert answer["valid_stac"] == (done.returncode == 0), done.stderr
-        return answer
-
-    return run
+    return validator(tmp_path_factory.mktemp("stac"), EXTENSIONS)
 
 
 @pytest.mark.parametrize("card", CARDS.values(), ids=CARDS)
