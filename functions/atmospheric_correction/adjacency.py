@@ -29,13 +29,19 @@ class Surroundings:
         self._reach = min(int(np.ceil(REACH * 1000 / pixel)), rows - 1, cols - 1)
         self._shape = (_smooth(rows + 2 * self._reach), _smooth(cols + 2 * self._reach))
         self._kernel = np.fft.rfft2(_kernel(self._shape, self._reach, pixel)).astype(np.complex64)
-        self._weight = self._blur(self._counts)
+        # Edges go on as mirror images, so this is 1 where all around counts, but for rounding.
+        self._weight = np.clip(self._blur(self._counts), 0, 1)
 
     def mean(self, values: Floats) -> Floats:
-        """(rows, columns): the mean around each pixel; its own value where nothing around it counts."""
+        """(rows, columns): the mean around each pixel of those that count.
+
+        The fewer there are, the less they are believed, and the more are the others taken to be like the pixel itself:
+        where most of a bright desert passes for cloud, its few dark pixels do not stand for all of it.
+        """
         around = self._blur(np.where(self._counts > 0, values, 0).astype(np.float32))
-        known = self._weight > 1e-3
-        return np.where(known, around / np.where(known, self._weight, 1), values).astype(np.float32)
+        others = 1 - self._weight
+        # Those that count make up the weight, and share that of the others: around / weight x (1 - others^2) + others^2 own.
+        return (around * (1 + others) + others**2 * values).astype(np.float32)
 
     def _blur(self, values: Floats) -> Floats:
         reach, (rows, cols) = self._reach, values.shape

@@ -74,14 +74,28 @@ def test_a_bright_half_lends_its_edge_half_of_its_light() -> None:
     assert 0.1 * (1 - within(2)) < found[100 - far] < 0.5 * (1 - within(2))
 
 
-def test_what_does_not_count_has_no_say_and_where_nothing_counts_the_pixel_is_its_own_surroundings() -> None:
+def test_what_does_not_count_has_no_say_and_the_less_counts_the_more_is_like_the_pixel_itself() -> None:
     shape = (40, 50)
     rho, counts = scattered(shape), np.random.default_rng(1).random(shape) < 0.6
-    found = Surroundings(counts, PIXEL).mean(np.where(counts, rho, np.float32(9)))
-    inner = environment(np.where(counts, rho, 0)) / environment(counts.astype(float))
-    np.testing.assert_allclose(found, inner, atol=0.02)
+    seen = np.where(counts, rho, np.float32(1.5))
+    found = Surroundings(counts, PIXEL).mean(seen)
+    share = environment(counts.astype(float))
+    others = (1 - share) ** 2
+    inner = environment(np.where(counts, rho, 0)) / share
+    np.testing.assert_allclose(found, (1 - others) * inner + others * seen, atol=0.02)
     none = Surroundings(np.zeros(shape, bool), PIXEL).mean(rho)
     np.testing.assert_array_equal(none, rho)
+
+
+def test_a_few_dark_pixels_do_not_stand_for_all_that_is_hidden() -> None:
+    """A bright plain that passes for cloud but for dark spots: its pixels stay about as bright as without neighbours."""
+    rho = np.full(SHAPE, 0.35, np.float32)
+    rho[::4, ::4] = 0.05
+    codes = np.where(rho > 0.1, CLOUD, CORRECTED).astype(np.uint8)
+    made = through(rho, codes, adjacency=True, aot=0.7)
+    bright = rho > 0.1
+    assert np.abs(made - rho)[bright].max() < 0.05
+    assert np.abs(made - rho)[bright].mean() < 1.5 * np.abs(through(rho, adjacency=False, aot=0.7) - rho)[bright].mean()
 
 
 SHAPE = (50, 60)
