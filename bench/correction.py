@@ -28,6 +28,8 @@ RESULTS = Path(__file__).with_name("correction.json")
 VISIBLE = ("B02", "B03", "B04")
 THIN = 0.3
 """AOT below which a scene counts as clear."""
+WHOLE, NEAR = 500, 200
+"""Scenes of each large set, and with adjacency, of a run that is written."""
 SSIM_RANGE = 0.5
 """Range of reflectance that SSIM's constants stand for."""
 PARTS = ("all", "AOT < 0.3", "AOT >= 0.3")
@@ -74,7 +76,7 @@ def measured(name: str, adjacency: bool, count: int) -> dict[str, Tally]:
 
 def _compare(tally: Tally, made: dict[str, np.ndarray], case: testset.Case) -> None:
     """Add a scene to a row."""
-    parts = ("all", PARTS[1] if case.atmosphere.aot < THIN else PARTS[2])
+    parts = (PARTS[0], PARTS[1] if case.atmosphere.aot < THIN else PARTS[2])
     compared, truth = case.compared, case.scene.truth
     for part in parts:
         for band, found in made.items():
@@ -96,18 +98,18 @@ def _cover(tally: Tally, made: dict[str, np.ndarray], sigma: dict[str, np.ndarra
 
 def show(title: str, total: dict[str, Tally]) -> None:
     """Print a set's table."""
-    print(
-        f"\n{title}\n{'':46} {'bias':>8} {'std':>7} {'rms':>7} {'p95':>7} {'SSIM':>6} {'within':>7} {'rms<.3':>7} {'rms>.3':>7}   rms B02     B03     B04     B08"
-    )
+    heads = f"{'bias':>8} {'std':>7} {'rms':>7} {'p95':>7} {'SSIM':>6} {'within':>7} {'rms<.3':>7} {'rms>.3':>7}"
+    print(f"\n{title}\n{'':46} {heads}   rms B02     B03     B04     B08")
     for row, tally in total.items():
-        if not tally.errors:  # with adjacency, sigma belongs to two rows
+        if not tally.errors:  # with adjacency a corrector has two rows, and its sigma one of its own
             print(f"{row:46} {tally.inside / tally.counted:.3f} of the errors within one sigma")
             continue
         found = tally.errors["all", ""].row()
         parts = [tally.errors[part, ""].row()["rms"] for part in PARTS[1:]]
         bands = [tally.errors["all", band].row()["rms"] for band in BANDS]
         alike = np.mean(tally.similar["all"]) if tally.similar["all"] else math.nan
-        numbers = f"{found['bias']:8.4f} {found['std']:7.4f} {found['rms']:7.4f} {found['p95']:7.4f} {alike:6.3f} {found['within']:7.3f}"
+        errors = " ".join(f"{found[name]:7.4f}" for name in ("bias", "std", "rms", "p95"))
+        numbers = f" {errors} {alike:6.3f} {found['within']:7.3f}"
         print(f"{row:46} {numbers} {parts[0]:7.4f} {parts[1]:7.4f}   " + " ".join(f"{each:7.4f}" for each in bands))
         if tally.counted:
             print(f"{'':46} {tally.inside / tally.counted:.3f} of the errors within one sigma")
@@ -164,11 +166,16 @@ def main() -> None:
         prog="bench.correction", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--count", type=int, default=500, help="scenes of each large set, at most; fewer are not written"
+        "--count", type=int, default=WHOLE, help=f"scenes of each large set, at most ({WHOLE}); fewer are not written"
     )
-    parser.add_argument("--adjacency", type=int, default=200, help="scenes with adjacency")
+    parser.add_argument(
+        "--adjacency", type=int, default=NEAR, help=f"scenes with adjacency ({NEAR}), 0 for none; fewer are not written"
+    )
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
+    for name, least in (("count", 1), ("adjacency", 0), ("workers", 1)):
+        if vars(given)[name] < least:
+            parser.error(f"--{name}: {vars(given)[name]} is too little, give at least {least}")
     tasks = {f"{name}, no adjacency": (name, False, given.count) for name in testset.SETS}
     if given.adjacency:
         tasks["seen, with adjacency"] = ("seen", True, given.adjacency)
@@ -180,7 +187,7 @@ def main() -> None:
             show(title, totals[title])
     found = list(rows(totals))
     table.show([row for row in found if row.bar is not None])
-    if given.count >= 500:
+    if given.count >= WHOLE and given.adjacency >= NEAR:
         table.write(found, RESULTS)
 
 

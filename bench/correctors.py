@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +11,14 @@ import numpy as np
 from atmospheric_correction import correctors, physics
 from atmospheric_correction.adjacency import Surroundings
 from atmospheric_correction.air import forward, inverse, surroundings_of, uniform_inverse
-from atmospheric_correction.granule import Granule, Told
+from atmospheric_correction.granule import WATER_HEIGHT, Granule, Told
 from atmospheric_correction.quality import CIRRUS, CLOUD, NO_DATA
 from eo.catalog import Angles, Auxiliary
 from eo.errors import InvalidInput
 from eo.model import Model, load
+from training.atmospheric_correction.pixelsets import PixelSets
 from training.atmospheric_correction.scenes import CELL, COMPARED, FACTOR, OFFSET, OPTICS, QUANTIFICATION
+from training.atmospheric_correction.testset import load_emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +34,10 @@ BANDS = ("B02", "B03", "B04", "B08")
 DARKEST, ITS_REFLECTANCE = 1.0, 0.01
 """Dark object: the percentile of a scene that is taken for it, and what it reflects (Chavez 1996)."""
 FORECAST = 0.35
-"""Standard deviation of the logarithm of a forecast AOT about the true one, and FORECAST_BIAS of it: about what studies of
-CAMS against AERONET find (Gueymard & Yang 2020: relative RMSE 40 to 60 %)."""
+"""Standard deviation of the logarithm of a forecast AOT about the true one: a relative RMSE of 39 %, the lower end of
+what studies of CAMS against AERONET find (Gueymard & Yang 2020: 40 to 60 %)."""
+LINE_SEED, LINE_BATCHES, LINE_SCENES = 4, 8, 64
+"""Simulated training scenes that the lines are fitted to: no test scene is among them."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,10 @@ def _reflectance(dn: NDArray[np.uint16]) -> Floats:
 
 def _over_ground(water: float, case: Case) -> float:
     """6S's column down to the sea as one over the scene's mean ground, which is what products tell."""
-    return float(water * np.exp(-case.scene.elevation.mean() / 1000 / 2.3))
+    return float(water * np.exp(-case.scene.elevation.mean() / 1000 / WATER_HEIGHT))
 
 
-@lru_cache(maxsize=4)
+@cache
 def net(name: str) -> Model | None:
     """A model, None where it is not published."""
     try:
@@ -80,13 +84,18 @@ def net(name: str) -> Model | None:
 
 
 def results(case: Case, *, adjacency: bool) -> Iterator[tuple[str, dict[str, Floats]]]:
-    """(row, surface reflectance of the piece by band)."""
+    """(row, surface reflectance of the piece by band); a row "sigma of ..." is that corrector's, after its own.
+
+    physics is run as it runs where the AOT is given, comes with the product (a forecast), is looked for in dark pixels,
+    or is assumed. U-Net and nets that are not published have no row.
+    """
     scene = Scene.of(case)
     table = net("physics")
     assert table is not None
     looked = correctors.Looked.at(scene.granule, table)
     yield "no correction", {band: scene.piece[band] for band in BANDS}
     yield "dark object", _dark_object(scene)
+    yield "one line per band", {band: gain * scene.piece[band] + bias for band, (gain, bias) in lines().items()}
     state = case.atmosphere
     kind = max(state.mix, key=lambda name: state.mix[name])
     told = Told(state.aot, scene.granule.told.water_vapour, state.ozone, kind)
@@ -120,6 +129,23 @@ def _dark_object(scene: Scene) -> dict[str, Floats]:
         darkest = float(np.percentile(scene.granule.toa[band], DARKEST))
         made[band] = scene.piece[band] - max(darkest - ITS_REFLECTANCE, 0)
     return made
+
+
+@cache
+def lines() -> dict[str, tuple[float, float]]:
+    """(gain, bias) by band: surface reflectance as the line through TOA's, by least squares over training scenes."""
+    scenes = PixelSets(load_emulator(), seed=LINE_SEED, scenes=LINE_SCENES)
+    batches = [scenes.batch(number) for number in range(LINE_BATCHES)]
+    found = {}
+    for band in BANDS:
+        at = physics.BANDS.index(band)
+        toa, rho = (
+            np.concatenate([getattr(batch, name)[..., at][batch.clean > 0].double().numpy() for batch in batches])
+            for name in ("toa", "rho")
+        )
+        gain, bias = np.polyfit(toa, rho, 1)
+        found[band] = float(gain), float(bias)
+    return found
 
 
 def _corrected(

@@ -1,12 +1,14 @@
 """The three clear L1C dates over one Slovenian forest, beside 6S: `python -m bench.slovenia`.
 
-Real data (EO_SHARDS_TEST_DATA, see README), sun from the time of sensing, view assumed. Forest is the same on all dates,
-so correctors should agree between dates as far as 6S does, lie within what 6S says for AOT 0.05 to 0.2, and keep contrast.
+Real data (EO_SHARDS_TEST_DATA, see README), sun from the time of sensing, view assumed. Forest is the same on all
+dates, so correctors should agree between dates as far as 6S does, lie within what 6S says for AOT 0.05 to 0.2, and keep
+contrast.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from datetime import datetime
 from itertools import combinations
 from pathlib import Path
@@ -41,8 +43,11 @@ ENVELOPE = 0.01
 
 
 def folder() -> Path:
-    """Where the data lie."""
-    return Path(os.environ.get("EO_SHARDS_TEST_DATA", "../shared/data")) / "slovenia"
+    """Where the data lie; ends the command where they do not."""
+    found = Path(os.environ.get("EO_SHARDS_TEST_DATA", "../shared/data")) / "slovenia"
+    if not found.is_dir():
+        sys.exit(f"{found} is not there: EO_SHARDS_TEST_DATA must name the folder of the real data")
+    return found
 
 
 def granule(date: str, told: Told) -> tuple[Granule, dict[str, Floats]]:
@@ -80,7 +85,7 @@ def corrected(date: str, model: str, aot: float | None = None) -> dict[str, Floa
 
 
 def rows() -> list[table.Row]:
-    """Print the table; the bars."""
+    """Print the means by date; how they compare with 6S, as rows with bars."""
     with rasterio.open(folder() / "lulc.tif") as file:
         forest = file.read(1) == FOREST
     toa = {date: granule(date, Told())[1] for date in DATES}

@@ -43,9 +43,9 @@ def show(rows: Sequence[Row]) -> None:
 
 
 def write(rows: Sequence[Row], path: Path) -> None:
-    """Write results.json."""
+    """Write rows as JSON, one in a line."""
     records = [asdict(row) | {"value": float(f"{row.value:.4g}")} for row in rows]
-    path.write_text(json.dumps(records, indent=1) + "\n")
+    path.write_text("[\n" + ",\n".join(map(json.dumps, records)) + "\n]\n")
 
 
 def _number(value: float) -> str:

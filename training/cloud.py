@@ -2,12 +2,13 @@
 
     python -m training.cloud --bucket BUCKET --model atmosphere-field [-- --epochs 100 --country SWE]
 
-A stack whose parameter Training is on has a queue and a job definition for it; `--parameters model=...` chooses another:
+A stack whose parameter Training is on has a queue and a job definition for it; `--parameters model=...` chooses
+another model:
 
     aws batch submit-job --job-name a-training --job-queue eo-shards-training --job-definition eo-shards-training
 
-Checkpoints are in s3://BUCKET/training/runs/<run>/ a minute after they were made, and are brought back at the start; the
-model is left in s3://BUCKET/models/<model>/. All attempts of one job are one run; `--run` goes on with that of another.
+Checkpoints are in s3://BUCKET/training/runs/<run>/ a minute after they were made, and are brought back at the start;
+the model is left in s3://BUCKET/models/<model>/. All attempts of one job are one run; `--run` goes on with that of another.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from types import FrameType
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from eo.errors import EoShardsError, SourceUnavailable
 from training.checkpoints import Mirror
 
 TRAINING = ("-m", "training.atmospheric_correction")
@@ -42,8 +44,23 @@ class Stopped(BaseException):
 def main(
     arguments: Sequence[str] | None = None, *, training: Sequence[str] = TRAINING, seconds: float = SECONDS
 ) -> int:
-    """Run the command; gives its exit status. `training` is what Python is told to train."""
+    """Run the command; gives its exit status, or that of `eo-shards` where the bucket cannot be used.
+
+    `training` is what Python is told to train, `seconds` the time between looks for new checkpoints.
+    """
     given = _parsed(arguments)
+    try:
+        return _run(given, training, seconds)
+    except EoShardsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except (Boto3Error, BotoCoreError, ClientError) as error:
+        print(f"error: bucket {given.bucket}: {error}; look at its name and at the job's role", file=sys.stderr)
+        return SourceUnavailable.exit_code
+
+
+def _run(given: argparse.Namespace, training: Sequence[str], seconds: float) -> int:
+    """Bring what there is, train, and bring back what was made; the exit status of the training."""
     run = Mirror(given.folder / "run", f"s3://{given.bucket}/training/runs/{given.run}/")
     models = Mirror(given.folder / "models", f"s3://{given.bucket}/models/{given.model}/")
     words = [*training, "--model", given.model, "--out", str(models.folder / given.model), "--work", str(run.folder)]

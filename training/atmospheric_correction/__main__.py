@@ -5,7 +5,8 @@
     python -m training.atmospheric_correction --model physics --out layers/models/physics
     python -m training.atmospheric_correction --model atmosphere-field --data both --pairs FOLDER --out ...
 
-A training that was stopped goes on from its last checkpoint in --work.
+A training that was stopped goes on from its last checkpoint in --work. The exit code is that of `eo-shards` for the
+same failure.
 """
 
 import argparse
@@ -16,8 +17,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from eo.errors import EoShardsError
 from training.atmospheric_correction.config import TrainConfig
 from training.atmospheric_correction.unet_config import UNetConfig
 from training.publish.energy import energy
@@ -26,11 +28,21 @@ FIELDS = {"atmosphere-field": "six-bands", "atmosphere-field-visible": "visible"
 """Variant of the net, by model."""
 UNET, PHYSICS = "unet-efficientnet-b2", "physics"
 CONFIGS: dict[str, type[BaseModel]] = {**dict.fromkeys(FIELDS, TrainConfig), UNET: UNetConfig}
+KNOWN = {name for config in (TrainConfig, UNetConfig) for name in config.model_fields}
+"""Options of any model."""
+REAL = {"pairs", "dem"}
+"""Options of real pairs, which are no part of UNetConfig: that training gets the patches themselves."""
 Config = TypeVar("Config", bound=BaseModel)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command."""
+class PhysicsConfig(BaseModel):
+    """What publishing `physics` can be told beside its folder: nothing, it is fitted already (data/emulator.pt)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; gives its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m training.atmospheric_correction",
         description=__doc__,
@@ -43,21 +55,30 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, help="of PyTorch on a CPU")
     parser.add_argument("--pairs", help="folders of real L1C and L2A products, with commas between them")
     parser.add_argument("--dem", type=Path, help="elevation under the real pairs")
-    known = dict.fromkeys(name for config in (TrainConfig, UNetConfig) for name in config.model_fields)
-    for name in known.keys() - {"variant", "pairs", "dem"}:
+    for name in sorted(KNOWN - REAL - {"variant"}):
         parser.add_argument(f"--{name.replace('_', '-')}", help=_defaults(name))
     given = vars(parser.parse_args(arguments))
-    if given["threads"]:
+    # Else it would be found out when the training has ended.
+    if given["out"].name != given["model"]:
+        parser.error(f"--out: {given['out']} is not named {given['model']}, as the folder of that model must be")
+    if given["threads"] is not None:
+        if given["threads"] < 1:
+            parser.error(f"--threads: {given['threads']} are too few, at least 1 is needed")
         torch.set_num_threads(given["threads"])
     given["command"] = "python -m training.atmospheric_correction " + shlex.join(arguments or sys.argv[1:])
     given["work"] = given["work"] or Path("build/training") / given["model"]
-    if given["model"] == PHYSICS:
-        _physics(given)
-    elif given["model"] == UNET:
-        _unet(_chosen(UNetConfig, given, parser.error), given, parser.error)
-    else:
-        config = _chosen(TrainConfig, given | {"variant": FIELDS[given["model"]]}, parser.error)
-        _field(config, given)
+    try:
+        if given["model"] == PHYSICS:
+            _chosen(PhysicsConfig, given, parser.error)
+            _physics(given)
+        elif given["model"] == UNET:
+            _unet(_chosen(UNetConfig, given, parser.error), given, parser.error)
+        else:
+            _field(_chosen(TrainConfig, given | {"variant": FIELDS[given["model"]]}, parser.error), given)
+    except EoShardsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 def _defaults(name: str) -> str:
@@ -72,8 +93,8 @@ def _defaults(name: str) -> str:
 
 def _chosen(kind: type[Config], given: dict[str, Any], refuse: Callable[[str], Any]) -> Config:
     """The configuration of a model; options of other models are refused."""
-    known = {name for config in (TrainConfig, UNetConfig) for name in config.model_fields} - {"pairs", "dem"}
-    foreign = [name for name in sorted(known - kind.model_fields.keys()) if given.get(name) is not None]
+    own = kind.model_fields.keys() | (REAL if kind is UNetConfig else set())
+    foreign = [name for name in sorted(KNOWN - own) if given.get(name) is not None]
     if foreign:
         refuse(f"--{foreign[0].replace('_', '-')} is not for model {given['model']}: leave it out")
     said = {name: given[name] for name in kind.model_fields if given.get(name) is not None}
@@ -82,7 +103,8 @@ def _chosen(kind: type[Config], given: dict[str, Any], refuse: Callable[[str], A
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         where = "-".join(map(str, fault["loc"])).replace("_", "-") or "data"
-        refuse(f"--{where}: {fault['msg']}")
+        value = f" {fault['input']}" if fault["loc"] else ""
+        refuse(f"--{where}{value}: {fault['msg'].removeprefix('Value error, ')}")
         raise
 
 
@@ -137,4 +159,4 @@ def _pairs(config: UNetConfig, given: dict[str, Any]) -> Any:  # noqa: ANN401 - 
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,6 +9,7 @@ from training.atmospheric_correction.config import TrainConfig
 from training.atmospheric_correction.emulator import Emulator
 from training.atmospheric_correction.pairs.coarse import coarse_sets
 from training.atmospheric_correction.pairs.config import PairConfig, Split
+from training.atmospheric_correction.pairs.splits import SPLITS
 from training.atmospheric_correction.pixelsets import Batch, PixelSets
 
 
@@ -42,15 +43,14 @@ class Batches(IterableDataset[Batch]):
 
 
 def batches(config: TrainConfig, emulator: Emulator, split: Split) -> Batches:
-    """What a training reads of a split. Simulated scenes of different splits have different seeds, real ones other tiles.
+    """What a training reads of a split: simulated scenes of a seed of its own, real ones of other tiles.
 
-    Raises NothingFound where no real pair is usable.
+    Raises InvalidInput where a folder or DEM of real pairs cannot be used, NothingFound where no pair is usable.
     """
     sources: list[Numbered] = []
-    train = split == "train"
-    scenes = config.batch if train else 64
+    scenes = config.batch if split == "train" else 64
     if config.data != "pairs":
-        seed = config.seed + ("train", "validation", "test").index(split)
+        seed = config.seed + SPLITS.index(split)
         sources.append(PixelSets(emulator, seed=seed, scenes=scenes))
     if config.data != "simulated":
         real = PairConfig(folders=config.pairs, split=split, dem=config.dem, seed=config.seed)

@@ -25,9 +25,9 @@ class TrainConfig(BaseModel):
     batch: Annotated[int, Field(ge=2, le=4096)] = 64
     """Scenes of a step."""
     epochs: Annotated[int, Field(ge=1)] = 400
-    """At most, of 200 steps each; early stopping ends it before."""
+    """At most; early stopping ends it before."""
     steps: Annotated[int, Field(ge=1)] = 200
-    """Steps of an epoch, fewer for a trial."""
+    """Steps of what is called an epoch: simulated sets have no end. Fewer for a trial."""
     patience: Annotated[int, Field(ge=3)] = 15
     """Epochs without improvement after which it ends; a third of it lowers the learning rate."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1.5e-3

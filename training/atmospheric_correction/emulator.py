@@ -4,13 +4,13 @@ What is known exactly stays exact: optical depths (Rayleigh's falls with pressur
 direct beam, and that transmittance is one function of its zenith angle, down and up (reciprocity). Nets learn the rest
 relative to single scattering, so that they are right where the air is thin and stay inside physical bounds.
 
-    python -m training.atmospheric_correction.emulator --table training/atmospheric_correction/data/sixs_table.npz --out training/atmospheric_correction/data/emulator.pt
+    python -m training.atmospheric_correction.emulator \
+      --table training/atmospheric_correction/data/sixs_table.npz --out training/atmospheric_correction/data/emulator.pt
 """
 
 import argparse
 import copy
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,30 +20,12 @@ from torch import Tensor, nn
 from training.atmospheric_correction import sixs
 from training.atmospheric_correction.sixs import BANDS, TYPES
 
-SCALE_HEIGHT = 8.2
-"""km, to normalise altitudes; pressure itself is fitted."""
 RADIAN = math.pi / 180
 """Of a degree."""
 WIDTH = 48
 """Units of a hidden layer."""
-
-
-@dataclass
-class Optics:
-    """What an atmosphere does, each (cells, bands)."""
-
-    path: Tensor
-    """Reflectance of the air alone."""
-    t_down: Tensor
-    """Transmittance by scattering from the sun, direct and diffuse."""
-    t_dir: Tensor
-    """Direct transmittance to the sensor."""
-    t_dif: Tensor
-    """Diffuse transmittance to the sensor."""
-    albedo: Tensor
-    """Spherical albedo."""
-    gas: Tensor
-    """Transmittance of gases, there and back."""
+LOOK = 100
+"""Steps of the fit between looks at the runs that are held out, at which the best weights are kept."""
 
 
 def _net(inputs: int) -> nn.Sequential:
@@ -84,7 +66,10 @@ class Emulator(nn.Module):
         ozone: Tensor,
         mix: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """The fields of `Optics`, from (cells,) degrees, AOT at 550 nm, km, g/cm2, cm-atm and (cells, types) shares."""
+        """The quantities of `scenes.OPTICS`, each (cells, bands).
+
+        From (cells,) degrees, AOT at 550 nm, km, g/cm2, cm-atm and (cells, types) shares.
+        """
         mu_s, mu_v = torch.cos(RADIAN * sun_zenith), torch.cos(RADIAN * view_zenith)
         # 6S counts from the sun's side: at azimuth 0 the scattering angle is 180 degrees minus the zeniths' difference.
         sines = torch.sqrt((1 - mu_s**2) * (1 - mu_v**2))
@@ -98,7 +83,7 @@ class Emulator(nn.Module):
     def scattering(
         self, mu_s: Tensor, mu_v: Tensor, cosine: Tensor, tau_r: Tensor, aot: Tensor, kinds: list[int]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Path, transmittance down and up, direct transmittance up, albedo of some types: (cells, kinds, bands) each."""
+        """Path, transmittance down and up, direct transmittance up, albedo of types, each (cells, kinds, bands)."""
         tau_a = aot[:, None, None] * self.extinction[kinds]
         return (
             self._path(mu_s, mu_v, cosine, tau_r, tau_a, kinds),
@@ -115,7 +100,7 @@ class Emulator(nn.Module):
         return torch.exp(log + slope * height + bend * height**2)
 
     def gas(self, mu_s: Tensor, mu_v: Tensor, altitude: Tensor, water: Tensor, ozone: Tensor) -> Tensor:
-        """Transmittance of all gases (cells, bands): ozone by Beer's law, water and the others by powers of their paths.
+        """Transmittance of gases (cells, bands): ozone by Beer's law, water and the others by powers of their paths.
 
         `water` is what a column down to the sea would hold; 6S thins it out with altitude.
         """
@@ -162,7 +147,7 @@ class Emulator(nn.Module):
         share = tau_a / tau
         aerosol = torch.exp(self.path_start[kinds] + learnt * share)
         more = torch.exp(learnt * (1 - share))
-        return once * (rayleigh[:, :, :].expand(shape) * more + tau_a * aerosol)
+        return once * (rayleigh.expand(shape) * more + tau_a * aerosol)
 
     def _transmittance(self, mu: Tensor, tau_r: Tensor, tau_a: Tensor, kinds: list[int]) -> Tensor:
         """(cells, types, bands)."""
@@ -202,7 +187,7 @@ def inputs_of(runs: sixs.Runs) -> dict[str, Tensor]:
 
 
 def fit(runs: sixs.Runs, *, steps: int, seed: int = 0) -> tuple[Emulator, dict[str, float]]:
-    """(the emulator, its root-mean-square errors on every tenth run, which it was not fitted to)."""
+    """(the emulator, its rms errors on every tenth run, which it was not fitted to); `steps` are LOOK or more."""
     torch.manual_seed(seed)
     model = Emulator().double()
     _set_known(model, runs)
@@ -219,7 +204,7 @@ def fit(runs: sixs.Runs, *, steps: int, seed: int = 0) -> tuple[Emulator, dict[s
         loss.backward()
         optimiser.step()
         schedule.step()
-        if step % 100 == 99:
+        if (step + 1) % LOOK == 0:
             with torch.no_grad():
                 now = _loss(model, given, truth, held).item()
             if now < best[0]:
@@ -315,10 +300,16 @@ def _power(loss: np.ndarray, columns: list[np.ndarray]) -> list[float]:
 def main() -> None:
     """Fit the emulator to a table of runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument(
+        "--table", type=Path, required=True, help="runs of 6S, as training.atmospheric_correction.sixs saves"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="file of the weights")
+    parser.add_argument("--steps", type=int, default=6000, help=f"of the fit, at least {LOOK} (6000)")
     given = parser.parse_args()
+    if not given.table.is_file():
+        parser.error(f"--table: there is no file {given.table}; make it with training.atmospheric_correction.sixs")
+    if given.steps < LOOK:
+        parser.error(f"--steps: {given.steps} are too few, weights are kept every {LOOK} steps: give that many or more")
     model, found = fit(sixs.load(given.table), steps=given.steps)
     for name, error in found.items():
         print(f"{name:8} rms error on held-out runs {error:.5f}")

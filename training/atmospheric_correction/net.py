@@ -1,10 +1,10 @@
 """The net `atmosphere-field`: from a scene's coarse pixels to what its atmosphere does, cell by cell.
 
-Pixels of a cell are an unordered set: a small net looks at each of them, by itself, and says how much it tells about the
-air (dark vegetation and water do, bright roofs do not) and what. Sums of that over a cell, over its neighbours and over
-the scene merge like any statistics. A second net reads AOT and aerosol type off those means, and the emulator of 6S,
-which is part of the net, turns both into path reflectance, transmittances and spherical albedo: within physical bounds
-by construction, at any altitude and any sun.
+Pixels of a cell are an unordered set: a small net looks at each of them, by itself, and says how much it tells about
+the air (dark vegetation and water do, bright roofs do not) and what. Sums of that over a cell, over its neighbours and
+over the scene merge like any statistics. A second net reads AOT and aerosol type off those means, and the emulator of
+6S, which is part of the net, turns both into path reflectance, transmittances and spherical albedo: within physical
+bounds by construction, at any altitude and any sun.
 """
 
 from typing import Literal
@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from atmospheric_correction.air import SCALE_HEIGHT
 from training.atmospheric_correction.emulator import RADIAN, Emulator
 from training.atmospheric_correction.sixs import BANDS, TYPES
 
@@ -29,6 +30,8 @@ SIZES: dict[str, tuple[int, int]] = {"six-bands": (64, 32), "visible": (96, 48)}
 """(units of a hidden layer, channels that are summed over pixels): three bands tell less, so more is asked of them."""
 MOST = 130.0
 """Pixels beyond which more of them say nothing new; training sets have no more."""
+GEOMETRY = 5
+"""Numbers that say where the sun, the sensor and the ground are."""
 
 
 class AtmosphereField(nn.Module):
@@ -69,34 +72,27 @@ class AtmosphereField(nn.Module):
         """(aot (cells,), mix (cells, types), sigma (cells, corrected), six optics (cells, levels, corrected)).
 
         `pixels` (cells, n, read) TOA reflectance; `valid` (cells, n) 1 or 0; `heights` (cells, n) km; `near` and
-        `scene` (cells, cells) 1 where another cell is a neighbour, or of the same scene, itself included; angles, water (g/cm2) and ozone (cm-atm) (cells,);
-        `levels` (levels,) km: the altitudes for which the optics are asked.
+        `scene` (cells, cells) 1 where another cell is a neighbour, or of the same scene, itself included; angles
+        (degrees), water (g/cm2) and ozone (cm-atm) (cells,); `levels` (levels,) km: the altitudes for which the optics
+        are asked. All float32.
         """
         state = (sun_zenith, view_zenith, azimuth, water, ozone)
         aot, mix, log_sigma = self.retrieve(pixels, valid, heights, near, scene, *state)
-        optics = self.optics(aot, mix, *state, levels)
+        optics = self.optics(aot, mix, levels, *state)
         return aot, mix, torch.exp(log_sigma), *optics
 
     def retrieve(
-        self,
-        pixels: Tensor,
-        valid: Tensor,
-        heights: Tensor,
-        near: Tensor,
-        scene: Tensor,
-        sun_zenith: Tensor,
-        view_zenith: Tensor,
-        azimuth: Tensor,
-        water: Tensor,
-        ozone: Tensor,
+        self, pixels: Tensor, valid: Tensor, heights: Tensor, near: Tensor, scene: Tensor, *state: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """(aot (cells,), mix (cells, types), log of sigma (cells, corrected))."""
+        """(aot (cells,), mix (cells, types), log of sigma (cells, corrected)); inputs as `forward` has them.
+
+        `state` is sun_zenith, view_zenith, azimuth, water and ozone, here and below.
+        """
         count = valid.sum(1)
         altitude = (heights * valid).sum(1) / torch.clamp(count, min=1.0)
         # Where a cell has no pixel, its own altitude is unknown, and its neighbours decide.
-        clear = self._clear(
-            pixels, heights - altitude[:, None], altitude, sun_zenith, view_zenith, azimuth, water, ozone
-        )
+        clear = self._clear(pixels, heights - altitude[:, None], altitude, *state)
+        sun_zenith, view_zenith, azimuth = state[:3]
         geometry = self._geometry(sun_zenith, view_zenith, azimuth, altitude)
         each = self.look(torch.cat([self._features(clear), geometry[:, None].expand(-1, clear.shape[1], -1)], -1))
         weight = torch.nn.functional.softplus(self.weight(each)) * valid[..., None]
@@ -119,17 +115,7 @@ class AtmosphereField(nn.Module):
         known = torch.log(torch.clamp(size, max=MOST))
         return torch.cat([told / (weights + 1e-3), share, 0.2 * known], -1)
 
-    def optics(
-        self,
-        aot: Tensor,
-        mix: Tensor,
-        sun_zenith: Tensor,
-        view_zenith: Tensor,
-        azimuth: Tensor,
-        water: Tensor,
-        ozone: Tensor,
-        levels: Tensor,
-    ) -> list[Tensor]:
+    def optics(self, aot: Tensor, mix: Tensor, levels: Tensor, *state: Tensor) -> list[Tensor]:
         """Path, t_down, t_dir, t_dif, albedo, gas of the corrected bands, each (cells, levels, corrected)."""
         cells, steps = aot.shape[0], levels.shape[0]
 
@@ -138,37 +124,19 @@ class AtmosphereField(nn.Module):
 
         altitude = levels[None].expand(cells, -1).reshape(-1)
         mixes = mix[:, None].expand(-1, steps, -1).reshape(cells * steps, -1)
-        said = self.emulator(
-            spread(sun_zenith),
-            spread(view_zenith),
-            spread(azimuth),
-            spread(aot),
-            altitude,
-            spread(water),
-            spread(ozone),
-            mixes,
-        )
+        *angles, water, ozone = state
+        said = self.emulator(*map(spread, (*angles, aot)), altitude, spread(water), spread(ozone), mixes)
         return [each.reshape(cells, steps, -1)[..., self.corrected] for each in said]
 
-    def _clear(
-        self,
-        pixels: Tensor,
-        above: Tensor,
-        altitude: Tensor,
-        sun_zenith: Tensor,
-        view_zenith: Tensor,
-        azimuth: Tensor,
-        water: Tensor,
-        ozone: Tensor,
-    ) -> Tensor:
+    def _clear(self, pixels: Tensor, above: Tensor, altitude: Tensor, *state: Tensor) -> Tensor:
         """Reflectance without gases and air molecules, (cells, n, read): what is left is ground and aerosol."""
         kinds = torch.zeros_like(altitude)[:, None].expand(-1, len(TYPES)) + 1.0 / len(TYPES)
         aot = torch.zeros_like(altitude) + 1e-4
+        *angles, water, ozone = state
         path, down, direct, diffuse, _, gas = (
-            each[:, None, self.read]
-            for each in self.emulator(sun_zenith, view_zenith, azimuth, aot, altitude, water, ozone, kinds)
+            each[:, None, self.read] for each in self.emulator(*angles, aot, altitude, water, ozone, kinds)
         )
-        thinner = torch.exp(-above / 8.2)[..., None]
+        thinner = torch.exp(-above / SCALE_HEIGHT)[..., None]
         return (pixels / gas - path * thinner) / (down * (direct + diffuse))
 
     @staticmethod
@@ -183,10 +151,6 @@ class AtmosphereField(nn.Module):
         mu_s, mu_v = torch.cos(sun), torch.cos(view)
         cosine = -mu_s * mu_v - torch.sin(sun) * torch.sin(view) * torch.cos(RADIAN * azimuth)
         return torch.stack([2 * mu_s - 1, 1 / mu_s - 1.5, 20 * (mu_v - 0.98), 2 * cosine + 1.4, altitude - 0.5], -1)
-
-
-GEOMETRY = 5
-"""Numbers that say where the sun, the sensor and the ground are."""
 
 
 def invert(toa: Tensor, env: Tensor, optics: list[Tensor]) -> Tensor:

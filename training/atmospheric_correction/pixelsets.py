@@ -6,14 +6,16 @@ library's spectra, by up to a third: what models are worth on ground that they n
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from atmospheric_correction.air import SCALE_HEIGHT
+from atmospheric_correction.granule import OZONE, WATER
 from training.atmospheric_correction.emulator import Emulator
-from training.atmospheric_correction.scenes import OPTICS
 from training.atmospheric_correction.sixs import BANDS, TYPES
 from training.atmospheric_correction.surfaces import BANDS as LIBRARY_BANDS
 from training.atmospheric_correction.surfaces import SCENE_TYPES, library
@@ -25,6 +27,8 @@ ELSEWHERE = 4
 DESERT = list(TYPES).index("desert")
 WIDEST = 0.30
 """Largest standard deviation by which the bands of a spectrum vary independently of each other."""
+Draw = Callable[..., Tensor]
+"""Random numbers: (low, high, *shape) uniform ones, (*shape) normal ones."""
 
 
 class Batch(NamedTuple):
@@ -104,7 +108,7 @@ class PixelSets:
         clean = (~cloudy[..., 0]).float() * valid * (veil[..., 0] == 0)
         return Batch(toa, rho, env, valid, clean, heights, state, aot)
 
-    def _ground(self, draw: torch.Generator, uniform, normal) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def _ground(self, draw: torch.Generator, uniform: Draw, normal: Draw) -> Tensor:
         """(2 scenes, pixels, bands): the neighbourhood has some of the granule's materials."""
         scenes, pixels, bands = self._scenes, self._pixels, len(BANDS)
         types = torch.randint(len(self._odds), (scenes,), generator=draw)
@@ -122,7 +126,7 @@ class PixelSets:
         texture = torch.exp(uniform(0, 0.2, 2 * scenes, 1, 1) * normal(2 * scenes, pixels, 1))
         return torch.clamp(rho * texture * torch.exp(0.04 * normal(2 * scenes, pixels, bands)), 0, 1.2)
 
-    def _air(self, uniform, normal) -> tuple[list[Tensor], dict[str, Tensor], Tensor, Tensor]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def _air(self, uniform: Draw, normal: Draw) -> tuple[list[Tensor], dict[str, Tensor], Tensor, Tensor]:
         """(optics of each pixel, what the corrector is told, pixels' heights, AOT of each row)."""
         scenes, pixels = self._scenes, self._pixels
         state = {
@@ -155,7 +159,7 @@ class PixelSets:
         )
         place = torch.arange(pixels) % ELSEWHERE
         optics = []
-        for each in said[: len(OPTICS)]:
+        for each in said:
             by_place = each.reshape(scenes, places, 1, -1)
             here = by_place[:, :1].expand(-1, -1, pixels, -1)
             there = by_place[:, 1:, 0][:, place][:, None]
@@ -164,19 +168,15 @@ class PixelSets:
         heights = torch.stack([bases[:, :1].expand(-1, pixels), bases[:, 1:][:, place]], 1).reshape(2 * scenes, pixels)
         # Pixels' own heights thin out the air above them; the emulator's answer is for their place's.
         heights = torch.clamp(heights + rough, min=-0.3)
-        thinner = torch.exp(-rough / 8.2)[..., None]
+        thinner = torch.exp(-rough / SCALE_HEIGHT)[..., None]
         optics[0] = optics[0] * thinner
         # Water is told well, badly, or not at all.
         luck = uniform(0, 1, scenes)
         water = torch.where(luck < 0.5, state["water"] * torch.exp(0.15 * normal(scenes)), state["water"])
-        water = torch.where(luck > 0.75, torch.full((scenes,), DEFAULT_WATER), water)
+        water = torch.where(luck > 0.75, torch.full((scenes,), WATER), water)
         state = {
             **state,
             "water": water,
-            "ozone": torch.where(luck > 0.9, torch.full((scenes,), DEFAULT_OZONE), state["ozone"]),
+            "ozone": torch.where(luck > 0.9, torch.full((scenes,), OZONE), state["ozone"]),
         }
         return optics, {k: v.repeat_interleave(2) for k, v in state.items()}, heights, aot.repeat_interleave(2)
-
-
-DEFAULT_WATER, DEFAULT_OZONE = 2.0, 0.32
-"""g/cm2 and cm-atm, where nobody knows: mid-latitude means (US Standard Atmosphere 1976: 1.42 and 0.34)."""

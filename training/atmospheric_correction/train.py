@@ -1,4 +1,4 @@
-"""Training of `atmosphere-field` on simulated pixel sets."""
+"""Training of `atmosphere-field` on simulated pixel sets, coarse pixels of real products, or both."""
 
 import training.cpu_torchvision  # noqa: F401 - before what imports torchvision
 
@@ -8,24 +8,25 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from atmospheric_correction.air import SCALE_HEIGHT
 from training.atmospheric_correction.batches import batches
 from training.atmospheric_correction.config import TrainConfig
 from training.atmospheric_correction.emulator import Emulator
 from training.atmospheric_correction.net import AtmosphereField, invert
 from training.atmospheric_correction.pixelsets import Batch
-from training.atmospheric_correction.task import WatchedTask
+from training.atmospheric_correction.task import WatchedTask, fitted
 
-EPOCH = 200
-"""Batches of what is called an epoch: simulated sets have no end."""
 VALIDATION = 12
 """Batches, always the same, of a seed of their own."""
 WEIGHTS = torch.tensor([1.0, 1.0, 1.0, 0.5])
 """Of the corrected bands in the loss."""
+CALIBRATION = 24
+"""Batches on which sigma is scaled, and as many on which that is checked."""
+NORMAL = 0.6827
+"""Share of a normal distribution within one sigma."""
 
 
 class Task(WatchedTask[Batch]):
@@ -37,7 +38,7 @@ class Task(WatchedTask[Batch]):
         self._batches = batches(config, emulator, "train")
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """The batches of one epoch, made anew for each: which these are depends on the steps done, so it resumes exactly."""
+        """The batches of one epoch, made anew for each: they depend on the steps done, so a training resumes exactly."""
         return DataLoader(self._batches.from_number(self.trainer.global_step), batch_size=None)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -76,7 +77,7 @@ def errors(net: AtmosphereField, batch: Batch) -> tuple[Tensor, Tensor, Tensor, 
     said = net.emulator(aot=aot[here], altitude=altitude[here], mix=mix[here], **told)
     optics = [each[:, None][..., net.corrected] for each in said]
     # The air thins out with the pixels' own heights.
-    rise = torch.exp(-(batch.heights[here] - altitude[here, None]) / 8.2)[..., None]
+    rise = torch.exp(-(batch.heights[here] - altitude[here, None]) / SCALE_HEIGHT)[..., None]
     optics[0] = optics[0] * rise
     found = invert(batch.toa[here][..., net.corrected], batch.env[here][..., net.corrected], optics)
     return found - batch.rho[here][..., net.corrected], log_sigma[here], batch.clean[here][..., None], aot[here]
@@ -86,40 +87,15 @@ def train(config: TrainConfig, emulator: Emulator, folder: Path) -> tuple[Atmosp
     """(the net with its best weights, how it went). Goes on from the last checkpoint in `folder` where there is one."""
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     task = Task(config, emulator)
-    last = folder / "last.ckpt"
     held = batches(config, emulator, "validation")
-    best = ModelCheckpoint(folder, filename="best", monitor="val_loss", enable_version_counter=False)
-    newest = ModelCheckpoint(folder, filename=last.stem, enable_version_counter=False)
-    stop = EarlyStopping("val_loss", patience=config.patience)
-    trainer = lightning.Trainer(
-        max_epochs=config.epochs,
-        limit_train_batches=min(EPOCH, config.steps),
-        accelerator="auto",
-        devices="auto",
-        strategy="auto",
-        precision=config.precision,
-        callbacks=[best, newest, stop, *([TQDMProgressBar(refresh_rate=20)] if config.progress else [])],
-        enable_progress_bar=config.progress,
-        enable_model_summary=False,
-        logger=CSVLogger(folder, name="log"),
-        gradient_clip_val=1.0,
-        log_every_n_steps=min(50, config.steps),
-        reload_dataloaders_every_n_epochs=1,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(
+    how = fitted(
         task,
-        val_dataloaders=DataLoader([held.batch(number) for number in range(VALIDATION)], batch_size=None),
-        ckpt_path=str(last) if last.exists() else None,
-        weights_only=False,
+        config,
+        folder,
+        held=[held.batch(number) for number in range(VALIDATION)],
+        limit_train_batches=config.steps,
+        reload_dataloaders_every_n_epochs=1,
     )
-    task.load_state_dict(torch.load(best.best_model_path, weights_only=False)["state_dict"])
-    how = {
-        "epochs": trainer.current_epoch,
-        "steps": trainer.global_step,
-        "stopped": "early stopping" if stop.stopped_epoch else "cut short",
-        "best_validation_loss": float(best.best_model_score or float("nan")),
-    }
     return task.net.eval(), how
 
 
@@ -131,14 +107,6 @@ def calibrated(net: AtmosphereField, config: TrainConfig, emulator: Emulator) ->
     with torch.no_grad():
         net.doubt[-1].bias += torch.log(scale)
     return float((torch.cat(ratios[CALIBRATION:]) <= scale).float().mean())
-
-
-CALIBRATION = 24
-"""Batches on which sigma is scaled, and as many on which that is checked."""
-
-
-NORMAL = 0.6827
-"""Share of a normal distribution within one sigma."""
 
 
 def _ratios(net: AtmosphereField, batch: Batch) -> Tensor:

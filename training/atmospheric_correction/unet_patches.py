@@ -1,4 +1,4 @@
-"""Training patches for `unet-efficientnet-b2`: pieces of ground made once, each seen through new air whenever it is drawn.
+"""Training patches for `unet-efficientnet-b2`: pieces of ground, made once, each seen through new air when it is drawn.
 
 A piece is a patchwork as in `scenes.ground`, without its wide context: 2.56 km of it, with what surrounds it as a mean.
 Air is drawn as for `atmosphere-field` (pixelsets), one atmosphere for a patch.
@@ -21,7 +21,7 @@ from torch.utils.data import IterableDataset
 
 from training.atmospheric_correction.emulator import Emulator
 from training.atmospheric_correction.pixelsets import DESERT, WIDEST
-from training.atmospheric_correction.scenes import OPTICS, bilinear, chosen_spectra, environment, jittered, smooth_field
+from training.atmospheric_correction.scenes import bilinear, chosen_spectra, environment, jittered, smooth_field
 from training.atmospheric_correction.sixs import BANDS as ALL_BANDS
 from training.atmospheric_correction.sixs import TYPES
 from training.atmospheric_correction.surfaces import BANDS as LIBRARY_BANDS
@@ -164,7 +164,7 @@ class Simulated:
         return Batch(toa * (1 + NOISE * noise), rho, torch.ones_like(rho[:, :1]))
 
     def _drawn(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """(reflectance (3, crop, crop), the near surroundings' likewise, the wide ones' (3,)) of a piece, turned at will."""
+        """(reflectance (3, crop, crop), the near surroundings' likewise, the wide ones' (3,)) of a piece, turned."""
         file = self._files[rng.integers(len(self._files))]
         found = file[rng.integers(len(file))]
         # Cut along the coarse grid, so that both stay in step.
@@ -184,7 +184,7 @@ class Simulated:
         return cut(found["rho"], 1), whole, around
 
     def _air(self, rng: np.random.Generator) -> list[Tensor]:
-        """The fields of `OPTICS` of the patches' atmospheres, each (patches, 3, 1, 1)."""
+        """The quantities of `scenes.OPTICS` of the patches' atmospheres, each (patches, 3, 1, 1)."""
         patches = self._patches
 
         def uniform(low: float, high: float) -> NDArray[np.float64]:
@@ -197,7 +197,7 @@ class Simulated:
         mix = (1 - blend) * mix + blend * np.eye(len(TYPES))[DESERT]
         state += [aot, 3.6 * uniform(0, 1) ** 2, uniform(0.2, 5.5), uniform(0.22, 0.46), mix]
         said = self._emulator(*(torch.tensor(each, dtype=torch.float32) for each in state))
-        return [each[:, self._columns, None, None] for each in said[: len(OPTICS)]]
+        return [each[:, self._columns, None, None] for each in said]
 
 
 class Patch(Protocol):

@@ -1,7 +1,7 @@
 """`unet-efficientnet-b2` as a folder that the functions run, and the one call that trains and publishes it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from eo.card import Card, Draft, Energy, ModelGrid, Normalisation, Range, Score, Tensor, Training, Uncertainty
 from training.atmospheric_correction.emulator import Emulator
-from training.atmospheric_correction.release import SATELLITES, code_digest
+from training.atmospheric_correction.release import SATELLITES, code_digest, hyperparameters, learnt_from
 from training.atmospheric_correction.unet import BANDS, DECODER, ENCODER, MULTIPLE, UNet
 from training.atmospheric_correction.unet_config import UNetConfig
-from training.atmospheric_correction.unet_patches import EDGE, Batches
+from training.atmospheric_correction.unet_patches import EDGE, Batch, Batches
 from training.atmospheric_correction.unet_train import Pairs, sources, train
 from training.publish.batch_norm import recalibrate
 from training.publish.energy import energy
@@ -70,7 +70,11 @@ def publish_unet(
     energy: Energy,
     pairs: Pairs | None = None,
 ) -> Card:
-    """Write a trained net's folder, BatchNorm recomputed, with its errors on held-out patches."""
+    """Write a trained net's folder, BatchNorm recomputed, with its errors on held-out patches.
+
+    Raises InvalidInput where `out` is not named as the model, CorruptData where onnxruntime and torch differ by more than
+    TOLERANCE.
+    """
     # Whole pieces: the larger they are, the nearer to tiles of images.
     whole = config.model_copy(update={"crop": EDGE, "batch": WHOLE} if config.data == "simulated" else {})
     seen, held = sources(whole, emulator, work, pairs)
@@ -89,15 +93,17 @@ def publish_unet(
         coverage=float((abs(error[:, half:]) <= limits).mean()),
         results=(*_scores(error, NAME), *_scores(_line(toa, truth) - truth, "one line per band, fitted to these")),
     )
-    toa = held[0].batch(0).toa
-    example = {"toa": toa[:1, :, :EXAMPLE, :EXAMPLE].contiguous()}
+    shown = held[0].batch(0).toa
+    example = {"toa": shown[:1, :, :EXAMPLE, :EXAMPLE].contiguous()}
     # Of other extents, and of images: on noise, which it never saw, weights stored in half show more.
-    compared = [example, *({"toa": toa[at : at + count]} for at, count in ((0, 1), (1, 2)))]
+    compared = [example, *({"toa": shown[at : at + count]} for at, count in ((0, 1), (1, 2)))]
     tables = {SIGMA: ((json.dumps(sigmas, indent=1) + "\n").encode(), "1-sigma of surface reflectance, by band")}
     return publish(net, example, card=draft, out=out, tolerance=TOLERANCE, fp16=True, tables=tables, batches=compared)
 
 
-def _held_out(net: UNet, batches: Any) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:  # noqa: ANN401
+def _held_out(
+    net: UNet, batches: Iterable[Batch]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """(found, truth, TOA) reflectance of the pixels with a truth, each (3, pixels)."""
     parts = []
     with torch.no_grad():
@@ -170,10 +176,7 @@ def _draft(
             command=command,
             epochs=how["epochs"],
             stopped=how["stopped"],
-            hyperparameters={
-                key: value for key, value in config.model_dump().items() if isinstance(value, bool | int | float | str)
-            }
-            | {"training_steps": how["steps"], "kept_step": how["kept_step"]},
+            hyperparameters=hyperparameters(config, training_steps=how["steps"], kept_step=how["kept_step"]),
         ),
         domain=(
             Range(quantity="aerosol optical thickness at 550 nm", units="1", minimum=0.01, maximum=1.2),
@@ -189,9 +192,7 @@ def _draft(
         ),
         known_failures=(
             f"trained {trained}, from chance: no pretrained weights",
-            "trained on simulated scenes alone; real ground, aerosol and sensors differ"
-            if config.data == "simulated"
-            else "corrects as the processor of its pairs does, with that one's errors",
+            learnt_from(config.data),
             "its colours of ground that it never saw are not to be trusted: it guesses air from the image, and takes strange ground for air",
             "told neither sun, view nor elevation: the same pixels come out the same at noon and at dusk",
             "what it makes of a pixel depends on the whole tile around it",

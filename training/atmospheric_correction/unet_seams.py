@@ -7,7 +7,8 @@ are feathered), and what a job of another extent sees in the tiles at its rim.
 """
 
 import argparse
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,16 @@ from numpy.typing import NDArray
 
 from atmospheric_correction.tiles import CROPPED, Lattice, correct_tiles, predicted
 from eo.card import Card, Score
+from eo.errors import EoShardsError, InvalidInput
 from eo.grid import Window
 from eo.model import Model, checked
 from eo.radiometry import Radiometry
 from training.atmospheric_correction.emulator import Emulator
+from training.atmospheric_correction.scenes import OPTICS
 from training.atmospheric_correction.scenes import toa as seen_through
 from training.atmospheric_correction.sixs import BANDS as ALL_BANDS
 from training.atmospheric_correction.sixs import Atmosphere
-from training.atmospheric_correction.testset import OPTICS, emulate, load_emulator
+from training.atmospheric_correction.testset import emulate, load_emulator
 from training.atmospheric_correction.unet import BANDS
 from training.atmospheric_correction.unet_patches import piece
 from training.publish.package import amend
@@ -90,7 +93,7 @@ def measure(model: Model, emulator: Emulator, count: int = SCENES) -> tuple[Scor
     )
 
 
-def _reader(dn: NDArray[np.uint16], extent: Window | None):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _reader(dn: NDArray[np.uint16], extent: Window | None) -> Callable[[Window], NDArray[np.uint16]]:
     """Read an image that lies at the origin; of an extent alone, where one is given."""
     whole = Window(0, 0, dn.shape[2], dn.shape[1])
 
@@ -122,13 +125,21 @@ def _overlaps(dn: NDArray[np.uint16], model: Model, lattice: Lattice) -> list[ND
 
 
 def written(folder: Path, emulator: Emulator, count: int = SCENES) -> Card:
-    """Measure a published model and say so in its card."""
+    """Measure a published model on so many scenes and say so in its card.
+
+    Raises CorruptData where the folder is not whole, InvalidInput where the model has no tiles or there is no scene.
+    """
     model = checked(folder)
+    if model.card.grid.tile is None:
+        raise InvalidInput(f"{model.card.name} has no tiles: give the folder of a model that looks at pixels, a U-Net")
+    if count < 1:
+        raise InvalidInput(f"{count} scenes tell nothing: give at least 1 (--scenes)")
     scores = measure(model, emulator, count)
     rms, largest, means, job, _, _ = (score.value for score in scores)
     said = (
-        f"{FAILURE}: where two tiles overlap they differ by {rms:.4f} (rms; largest {largest:.3f}, of their means {means:.4f}) and are feathered "
-        f"over {Lattice.of(model.card.grid).feather} pixels; jobs of other extents differ by {job:.4f} (rms) within a tile of their rims"
+        f"{FAILURE}: where two tiles overlap they differ by {rms:.4f} (rms; largest {largest:.3f}, of their means "
+        f"{means:.4f}) and are feathered over {Lattice.of(model.card.grid).feather} pixels; jobs of other extents differ by "
+        f"{job:.4f} (rms) within a tile of their rims"
     )
     card = model.card
     kept = tuple(score for score in card.results if score.row != "seams")
@@ -136,18 +147,23 @@ def written(folder: Path, emulator: Emulator, count: int = SCENES) -> Card:
     return amend(folder, results=(*kept, *scores), known_failures=failures)
 
 
-def main() -> None:
-    """Measure, write, print."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, write, print; the exit code is that of `eo-shards` for the same failure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--scenes", type=int, default=SCENES)
-    given = parser.parse_args()
+    parser.add_argument("--model", type=Path, required=True, help="its folder")
+    parser.add_argument("--scenes", type=int, default=SCENES, help=f"simulated ones ({SCENES})")
+    given = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    card = written(given.model, load_emulator(), given.scenes)
+    try:
+        card = written(given.model, load_emulator(), given.scenes)
+    except EoShardsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
     for score in card.results:
         if score.row == "seams":
             print(f"{score.value:.5f}  {score.metric}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,13 +9,12 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import Timer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from training.atmospheric_correction.emulator import Emulator
-from training.atmospheric_correction.task import WatchedTask
+from training.atmospheric_correction.task import LAST, WatchedTask, fitted
 from training.atmospheric_correction.unet import UNet
 from training.atmospheric_correction.unet_config import UNetConfig
 from training.atmospheric_correction.unet_patches import (
@@ -95,46 +94,17 @@ def train(
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     seen, held = sources(config, emulator, folder, pairs)
     task = Task(config)
-    last = folder / "last.ckpt"
+    last = folder / LAST
     done = torch.load(last, weights_only=False)["global_step"] if last.exists() else 0
     if not done:
         task.net.start([each.batch(number) for each in seen for number in range(STARTING)])
-    best = ModelCheckpoint(folder, filename="best", monitor="val_loss", enable_version_counter=False)
-    newest = ModelCheckpoint(folder, filename=last.stem, enable_version_counter=False)
-    stop = EarlyStopping("val_loss", patience=config.patience)
-    limits: list[Callback] = [best, newest, stop]
-    if config.minutes:
-        limits.append(Timer(dt.timedelta(minutes=config.minutes), interval="epoch", verbose=False))
-    if config.progress:
-        limits.append(TQDMProgressBar(refresh_rate=10))
-    trainer = lightning.Trainer(
-        max_epochs=config.epochs,
-        accelerator="auto",
-        devices="auto",
-        strategy="auto",
-        precision=config.precision,
-        callbacks=limits,
-        enable_progress_bar=config.progress,
-        enable_model_summary=False,
-        logger=CSVLogger(folder, name="log"),
-        gradient_clip_val=1.0,
-        log_every_n_steps=25,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(
+    limits = [Timer(dt.timedelta(minutes=config.minutes), interval="epoch", verbose=False)] if config.minutes else []
+    how = fitted(
         task,
-        DataLoader(Batches(seen, count=config.steps, start=done), batch_size=None),
-        DataLoader([each.batch(number) for each in held for number in range(VALIDATION)], batch_size=None),
-        ckpt_path=str(last) if last.exists() else None,
-        weights_only=False,
+        config,
+        folder,
+        seen=DataLoader(Batches(seen, count=config.steps, start=done), batch_size=None),
+        held=[each.batch(number) for each in held for number in range(VALIDATION)],
+        limits=limits,
     )
-    kept = torch.load(best.best_model_path, weights_only=False)
-    task.load_state_dict(kept["state_dict"])
-    how = {
-        "epochs": trainer.current_epoch,
-        "steps": trainer.global_step,
-        "kept_step": kept["global_step"],
-        "stopped": "early stopping" if stop.stopped_epoch else "cut short",
-        "best_validation_loss": float(best.best_model_score or float("nan")),
-    }
     return task.net.to(memory_format=torch.contiguous_format).eval(), how  # type: ignore[call-overload]

