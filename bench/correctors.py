@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,13 @@ import numpy as np
 from atmospheric_correction import correctors, physics
 from atmospheric_correction.adjacency import Surroundings
 from atmospheric_correction.air import forward, inverse, surroundings_of, uniform_inverse
-from atmospheric_correction.granule import WATER_HEIGHT, Granule, Told
+from atmospheric_correction.granule import Told
 from atmospheric_correction.quality import CIRRUS, CLOUD, NO_DATA
-from eo.catalog import Angles, Auxiliary
 from eo.errors import InvalidInput
 from eo.model import Model, load
 from training.atmospheric_correction.pixelsets import PixelSets
-from training.atmospheric_correction.scenes import CELL, COMPARED, FACTOR, OFFSET, OPTICS, QUANTIFICATION
+from training.atmospheric_correction.scenes import OPTICS
+from training.atmospheric_correction.simulated import Simulated
 from training.atmospheric_correction.testset import load_emulator
 
 if TYPE_CHECKING:
@@ -40,40 +40,6 @@ LINE_SEED, LINE_BATCHES, LINE_SCENES = 4, 8, 64
 """Simulated training scenes that the lines are fitted to: no test scene is among them."""
 
 
-@dataclass(frozen=True)
-class Scene:
-    """A case as correctors get it."""
-
-    case: Case
-    granule: Granule
-    piece: dict[str, Floats]
-    """TOA reflectance at 10 m."""
-
-    @classmethod
-    def of(cls, case: Case) -> Scene:
-        state = case.atmosphere
-        sun = ((state.sun_zenith,) * 2,) * 2
-        granule = Granule(
-            toa={band: _reflectance(dn) for band, dn in case.scene.context.items()},
-            elevation=case.scene.elevation,
-            masks={},
-            pixel=CELL,
-            angles=Angles(sun, state.azimuth, dict.fromkeys(BANDS, (state.view_zenith, 0.0)), "product"),
-            told=Told(water_vapour=_over_ground(state.water, case), ozone=state.ozone),
-            auxiliary=Auxiliary(),
-        )
-        return cls(case, granule, {band: _reflectance(dn) for band, dn in case.scene.piece.items()})
-
-
-def _reflectance(dn: NDArray[np.uint16]) -> Floats:
-    return ((dn.astype(np.float32) + OFFSET) / QUANTIFICATION).astype(np.float32)
-
-
-def _over_ground(water: float, case: Case) -> float:
-    """6S's column down to the sea as one over the scene's mean ground, which is what products tell."""
-    return float(water * np.exp(-case.scene.elevation.mean() / 1000 / WATER_HEIGHT))
-
-
 @cache
 def net(name: str) -> Model | None:
     """A model, None where it is not published."""
@@ -89,7 +55,7 @@ def results(case: Case, *, adjacency: bool) -> Iterator[tuple[str, dict[str, Flo
     physics is run as it runs where the AOT is given, comes with the product (a forecast), is looked for in dark pixels,
     or is assumed. U-Net and nets that are not published have no row.
     """
-    scene = Scene.of(case)
+    scene = Simulated.of(case)
     table = net("physics")
     assert table is not None
     looked = correctors.Looked.at(scene.granule, table)
@@ -123,7 +89,7 @@ def results(case: Case, *, adjacency: bool) -> Iterator[tuple[str, dict[str, Flo
         yield "U-Net", _by_unet(scene, unet)
 
 
-def _dark_object(scene: Scene) -> dict[str, Floats]:
+def _dark_object(scene: Simulated) -> dict[str, Floats]:
     made = {}
     for band in BANDS:
         darkest = float(np.percentile(scene.granule.toa[band], DARKEST))
@@ -149,20 +115,19 @@ def lines() -> dict[str, tuple[float, float]]:
 
 
 def _corrected(
-    name: str, scene: Scene, looked: Looked, found: Found, *, adjacency: bool
+    name: str, scene: Simulated, looked: Looked, found: Found, *, adjacency: bool
 ) -> Iterator[tuple[str, dict[str, Floats]]]:
     """A corrector's row; with adjacency, one with and one without its correction."""
     granule = scene.granule
-    rows, cols = _places(scene)
     made: dict[str, Floats] = {}
     around: dict[str, Floats] = {}
     counted = Surroundings(~np.isin(looked.quality, (NO_DATA, CLOUD, CIRRUS)), granule.pixel) if adjacency else None
     for number, band in enumerate(BANDS):
         optics = found.air.on_context(number, granule.ground)
-        here = {each: _bilinear(optics[each], rows, cols) for each in OPTICS}
+        here = {each: scene.at_piece(optics[each]) for each in OPTICS}
         made[band] = uniform_inverse(scene.piece[band], here)
         if counted is not None:
-            near = _bilinear(surroundings_of(granule.toa[band], optics, counted), rows, cols)
+            near = scene.at_piece(surroundings_of(granule.toa[band], optics, counted))
             around[band] = inverse(scene.piece[band], near, here)
     if counted is None:
         yield name, made
@@ -173,28 +138,13 @@ def _corrected(
         yield (
             f"sigma of {name}",
             {
-                band: _bilinear(granule.cells.spread(np.ascontiguousarray(found.sigma[:, number])), rows, cols)
+                band: scene.at_piece(granule.cells.spread(np.ascontiguousarray(found.sigma[:, number])))
                 for number, band in enumerate(BANDS)
             },
         )
 
 
-def _places(scene: Scene) -> tuple[Floats, Floats]:
-    """(rows, columns) of the piece's pixels on the context grid."""
-    row, col = scene.case.scene.corner
-    step = (np.arange(COMPARED) + 0.5) / FACTOR - 0.5
-    return row / FACTOR + step, col / FACTOR + step
-
-
-def _bilinear(layer: Floats, rows: Floats, cols: Floats) -> Floats:
-    top, left = np.floor(rows).astype(int), np.floor(cols).astype(int)
-    down, across = (rows - top).astype(np.float32)[:, None], (cols - left).astype(np.float32)
-    upper = layer[top] + (layer[top + 1] - layer[top]) * down
-    made: Floats = upper[:, left] + (upper[:, left + 1] - upper[:, left]) * across
-    return made
-
-
-def _by_unet(scene: Scene, model: Model) -> dict[str, Floats]:
+def _by_unet(scene: Simulated, model: Model) -> dict[str, Floats]:
     """The U-Net on the piece as one tile."""
     visible = np.stack([scene.piece[band] for band in ("B02", "B03", "B04")])[None]
     (made,) = model.run(**{model.card.inputs[0].name: np.ascontiguousarray(visible, np.float32)}).values()

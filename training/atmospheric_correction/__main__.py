@@ -117,9 +117,10 @@ def _physics(given: dict[str, Any]) -> None:
 
 
 def _field(config: TrainConfig, given: dict[str, Any]) -> None:
+    from training.atmospheric_correction.calibration import calibrated  # noqa: PLC0415
     from training.atmospheric_correction.release import publish_field  # noqa: PLC0415
     from training.atmospheric_correction.testset import load_emulator  # noqa: PLC0415
-    from training.atmospheric_correction.train import calibrated, train  # noqa: PLC0415
+    from training.atmospheric_correction.train import train  # noqa: PLC0415
 
     emulator = load_emulator().float()
     given["work"].mkdir(parents=True, exist_ok=True)

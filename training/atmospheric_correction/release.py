@@ -263,7 +263,11 @@ def publish_field(
             learnt_from(config.data),
             "scenes of bright ground alone (desert, salt, snow) tell little about the aerosol; sigma grows there",
         ),
-        uncertainty=Uncertainty(how="a head of the net, trained by the likelihood of the errors", coverage=coverage),
+        uncertainty=Uncertainty(
+            how="a head of the net, trained by the likelihood of the errors, scaled on "
+            + ("whole simulated scenes" if config.data == "simulated" else "held-out pixel sets"),
+            coverage=coverage,
+        ),
         energy=energy,
     )
     example, batches = _examples(net)

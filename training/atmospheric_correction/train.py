@@ -23,10 +23,6 @@ VALIDATION = 12
 """Batches, always the same, of a seed of their own."""
 WEIGHTS = torch.tensor([1.0, 1.0, 1.0, 0.5])
 """Of the corrected bands in the loss."""
-CALIBRATION = 24
-"""Batches on which sigma is scaled, and as many on which that is checked."""
-NORMAL = 0.6827
-"""Share of a normal distribution within one sigma."""
 
 
 class Task(WatchedTask[Batch]):
@@ -97,21 +93,3 @@ def train(config: TrainConfig, emulator: Emulator, folder: Path) -> tuple[Atmosp
         reload_dataloaders_every_n_epochs=1,
     )
     return task.net.eval(), how
-
-
-def calibrated(net: AtmosphereField, config: TrainConfig, emulator: Emulator) -> float:
-    """Scale sigma so that 68 % of held-out errors lie within it; the share that then does, on other held-out scenes."""
-    held = batches(config, emulator, "test")
-    ratios = [_ratios(net, held.batch(number)) for number in range(2 * CALIBRATION)]
-    scale = torch.quantile(torch.cat(ratios[:CALIBRATION]), NORMAL)
-    with torch.no_grad():
-        net.doubt[-1].bias += torch.log(scale)
-    return float((torch.cat(ratios[CALIBRATION:]) <= scale).float().mean())
-
-
-def _ratios(net: AtmosphereField, batch: Batch) -> Tensor:
-    """Errors of clean pixels over their sigma, a few hundred of each band of a batch."""
-    with torch.no_grad():
-        error, log_sigma, known, _ = errors(net, batch)
-    ratio = error.abs() / torch.exp(log_sigma)[:, None]
-    return ratio[known.expand_as(ratio) > 0][::37]

@@ -13,7 +13,7 @@ import training.cpu_torchvision  # noqa: E402, F401 - before what imports torchv
 pytest.importorskip("lightning")
 
 from eo.model import checked  # noqa: E402
-from training.atmospheric_correction import testset  # noqa: E402
+from training.atmospheric_correction import calibration, simulated, testset  # noqa: E402
 from training.atmospheric_correction.__main__ import main  # noqa: E402
 from training.atmospheric_correction.batches import batches  # noqa: E402
 from training.atmospheric_correction.config import TrainConfig  # noqa: E402
@@ -77,13 +77,18 @@ def test_another_seed_gives_other_weights(emulator: Emulator, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("model", "variant"), [("atmosphere-field", "six-bands"), ("atmosphere-field-visible", "visible")]
 )
-def test_the_command_publishes_a_model_that_the_runtime_opens(tmp_path: Path, model: str, variant: Variant) -> None:
+def test_the_command_publishes_a_model_that_the_runtime_opens(
+    tmp_path: Path, model: str, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "SCENES", 3)
+    monkeypatch.setattr(simulated, "LARGEST", simulated.SMALLEST + 1)
     short = ["--batch", "4", "--steps", "3", "--epochs", "1", "--progress", "false", "--threads", "1"]
     main(["--model", model, "--out", str(tmp_path / model), "--work", str(tmp_path / "work"), *short])
     published = checked(tmp_path / model)
     assert published.card.bands == READ[variant]
     assert published.card.training.stopped == "cut short"
     assert published.card.energy is not None
+    assert published.card.uncertainty is not None
     assert published.card.parity is not None
     assert published.card.parity.max_abs_error <= published.card.parity.tolerance
     assert sum(file.bytes for file in published.card.files) <= 2_000_000
