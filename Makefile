@@ -14,7 +14,7 @@ DEMO := .demo
 export EO_SHARDS_HOME ?= $(abspath $(DEMO)/home)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help env training sam system demo build deploy test lint types chaos bench bench-correction lock clean
+.PHONY: help env training sam system demo build deploy test lint types coverage chaos bench bench-correction lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -70,6 +70,9 @@ types: $(STAMP)
 	$(BIN)/mypy functions
 
 test: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) lint types ## lint, types and every test but the slow sweeps
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not chaos"
+
+coverage: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) ## the tests of `make test` with the lines that they miss; takes a third longer
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not chaos" --cov --cov-report=term:skip-covered
 
 chaos: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) ## the slow sweeps

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
 from aws.cloud import Cloud, cloud, keep_keys, reaching
+from aws.faults import waiting
 from routes.conftest import pair  # noqa: F401 - a fixture
 from routes.loopback import Cdse, cdse
 
@@ -26,7 +28,8 @@ def sources(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cd
 @pytest.fixture(scope="module")
 def deployed(sources: Cdse) -> Iterator[Cloud]:
     """The bundle; keys of the sources come from Secrets Manager."""
-    with cloud(reaching(sources)) as running:
+    with pytest.MonkeyPatch.context() as patch, cloud(reaching(sources)) as running:
+        patch.setattr(retrier_decl, "time", waiting(0.1))
         keep_keys(sources)
         yield running
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import http.client
+import io
 import logging
 import threading
+from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import boto3
 import rasterio
 import requests
 from botocore.config import Config
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler
 from moto.server import ThreadedMotoServer
 from rasterio.session import AWSSession
 
@@ -24,14 +25,12 @@ from peers.sigv4 import refusal
 from peers.web import Peer, Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mypy_boto3_s3 import S3Client
+    from werkzeug.serving import BaseWSGIServer
 
 KEY = "TESTKEYEXAMPLE"
 SECRET = "testsecretexample"
 
-_CHUNK = 1 << 16
 _CODES = {
     400: "InvalidRequest",
     403: "AccessDenied",
@@ -45,6 +44,12 @@ _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "conte
 # some authorization before it looks at a bucket's policy. The client's own was checked before.
 _TO_MOTO = f"AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 
+# For every request moto lists its own folder and looks at each entry, and holds a lock meanwhile: more work than the
+# request itself, and always with the same outcome for the same host.
+DomainDispatcherApplication.get_backend_for_host = functools.cache(  # type: ignore[method-assign]
+    DomainDispatcherApplication.get_backend_for_host
+)
+
 
 class _Moto:
     """The one moto server of this process, shared by all peers: its buckets are global to the process anyway."""
@@ -54,6 +59,10 @@ class _Moto:
         self._users = 0
         self._server: ThreadedMotoServer | None = None
         self.address = ("127.0.0.1", 0)
+
+    @property
+    def server(self) -> BaseWSGIServer | None:
+        return self._server and self._server._server
 
     @functools.cached_property
     def client(self) -> S3Client:
@@ -80,6 +89,22 @@ class _Moto:
 
 
 _MOTO = _Moto()
+
+
+class _Handed(MotoRequestHandler):
+    """A request as moto's own server makes it of what comes in, header by header, with nothing normalised on the way."""
+
+    def __init__(self, request: Request, server: BaseWSGIServer) -> None:
+        self.server = server
+        self.client_address = ("127.0.0.1", 0)
+        self.connection = None
+        self.command, self.path, self.request_version = request.method, request.target, "HTTP/1.1"
+        self.rfile = io.BytesIO(request.body)
+        self.headers = Message()
+        for name, value in request.headers.items():
+            if name.lower() not in {"authorization", "connection", "expect"}:
+                self.headers[name] = value
+        self.headers["Authorization"] = _TO_MOTO
 
 
 class S3Peer(Peer):
@@ -160,7 +185,7 @@ class S3Peer(Peer):
         return {"key": self.key, "secret": self.secret, "endpoint_url": self.url, "config_kwargs": config}
 
     def respond(self, request: Request) -> Response:
-        """Check the signature, then hand the request to moto and its answer back, piece by piece."""
+        """Check the signature, then hand the request to moto and its answer back."""
         refused = refusal(request, key=self.key, secret=self.secret, anonymous=self.anonymous)
         if refused is not None:
             return _error(refused.status, refused.code, refused.message, request.path)
@@ -171,21 +196,22 @@ class S3Peer(Peer):
             return s3_rules.completed(request, self._moto(request))
 
     def _moto(self, request: Request) -> Response:
-        upstream = http.client.HTTPConnection(*_MOTO.address, timeout=60)
-        # Header by header, and the target as it came: nothing may be normalised on the way.
-        upstream.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
-        for name, value in request.headers.items():
-            if name.lower() not in {"authorization", "connection", "expect"}:
-                upstream.putheader(name, value)
-        upstream.putheader("Authorization", _TO_MOTO)
-        upstream.endheaders(request.body or None)
-        answer = upstream.getresponse()
-        headers = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP_BY_HOP}
-        announced = answer.getheader("Content-Length")
-        if announced is None:
-            with contextlib.closing(upstream):
-                return Response(answer.status, headers, answer.read())
-        return Response(answer.status, headers, _stream(upstream, answer), int(announced))
+        """Call moto's application in this thread: a connection of its own would take longer than the answer."""
+        assert _MOTO.server is not None
+        status, headers = "", [("", "")]
+
+        def start(code: str, given: list[tuple[str, str]], _error: Any = None) -> Any:
+            nonlocal status, headers
+            status, headers = code, given
+
+        pieces = _MOTO.server.app(_Handed(request, _MOTO.server).make_environ(), start)
+        try:
+            body = b"".join(pieces)
+        finally:
+            pieces.close()
+        kept = {name: value for name, value in headers if name.lower() not in _HOP_BY_HOP}
+        announced = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
+        return Response(int(status[:3]), kept, body, announced)
 
     def refuse(self, status: int, path: str) -> Response:
         """Make an S3 error document."""
@@ -204,14 +230,6 @@ def _client(url: str, key: str, secret: str, **config: Any) -> S3Client:
         config=Config(**settings),
     )
     return client
-
-
-def _stream(upstream: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> Iterator[bytes]:
-    try:
-        while chunk := answer.read(_CHUNK):
-            yield chunk
-    finally:
-        upstream.close()
 
 
 def _error(status: int, code: str, message: str, path: str) -> Response:
