@@ -1,6 +1,5 @@
-"""The correct stage: a shard's DNs through the gains and biases of their scenes."""
+"""The correct stage: a shard's DNs through the gains and biases of their scenes, or what the U-Net says of them."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,13 +7,10 @@ from numpy.typing import NDArray
 
 from atmospheric_correction.nearby import LARGEST, Nearby, lattice, on_lattice
 from atmospheric_correction.quality import CLOUD, CORRECTED, NO_DATA, SATURATED, SATURATION
-from atmospheric_correction.tiles import correct_tiles
-from atmospheric_correction.tiles import sigma as tiles_sigma
+from atmospheric_correction.unet import tiled
 from eo.correction import ALBEDO, BIAS, GAIN, QUALITY, SURFACE, UNET, corrected, surface
-from eo.errors import LostWork
 from eo.grid import Window
 from eo.job import Part, Plan, Unit
-from eo.model import load
 from eo.unit_io import UnitIO
 
 Floats = NDArray[np.floating[Any]]
@@ -36,16 +32,16 @@ def correct(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the 
     out = origin == 0
     if plan.inputs["mask_clouds"]:
         out |= codes == CLOUD
-    tiled = _tiled(bands, window, io) if plan.inputs["model"] == UNET and scenes else None
+    by_net = tiled(bands, window, io) if plan.inputs["model"] == UNET and scenes else None
     for number, band in enumerate(bands):
         dn = io.cube.read_target(band, window)
         codes[(dn == SATURATION) & ~out] = SATURATED
-        found = np.zeros(window.shape, np.uint16) if tiled is None else tiled.surface[number]
+        found = np.zeros(window.shape, np.uint16) if by_net is None else by_net.surface[number]
         for index, near in zip(scenes, nearby, strict=True):
             here = on_lattice(origin, window) == index + 1
-            if tiled is None:
+            if by_net is None:
                 _apply(found, dn, near, band, plan, where=None if len(scenes) == 1 else origin == index + 1)
-            np.copyto(sigma[number], near.sigma(band) if tiled is None else tiled.sigma[number], where=here)
+            np.copyto(sigma[number], near.sigma(band) if by_net is None else by_net.sigma[number], where=here)
         found[out | (dn == 0)] = 0
         io.cube.write_target(surface(band), window, found)
     io.cube.write_target(QUALITY, window, codes)
@@ -58,44 +54,6 @@ def correct(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the 
         digests=io.left.digests,
         counts={f"quality_{code}": int(count) for code, count in enumerate(kinds)},
     )
-
-
-@dataclass(frozen=True)
-class _Tiled:
-    """What a net on the pixels makes of a shard."""
-
-    surface: NDArray[np.uint16]
-    """(bands, rows, columns) DNs."""
-    sigma: list[int]
-    """1-sigma by band, in DN."""
-
-
-def _tiled(bands: tuple[str, ...], window: Window, io: UnitIO) -> _Tiled:
-    """The shard by tiles of the lattice, with what the cube has around it."""
-    model = load(UNET, bands=bands)
-
-    def read(wide: Window) -> NDArray[np.uint16]:
-        return np.stack([_around(band, wide, window, io) for band in bands])
-
-    found = correct_tiles(window, read, [io.plan.radiometry[band] for band in bands], model)
-    return _Tiled(found, [round(value * SURFACE.quantification) for value in tiles_sigma(model, bands)])
-
-
-def _around(band: str, wide: Window, window: Window, io: UnitIO) -> NDArray[np.uint16]:
-    """DNs of a window around a shard, 0 where the job has no pixels.
-
-    Shards that the bbox misses were never written, and to them a chunk that was lost looks alike. In the shard itself it
-    is an error all the same, so a job with a lost chunk fails in the shard that has it.
-    """
-    found = np.zeros(wide.shape, np.uint16)
-    edge, (col, row) = io.plan.chunk, io.plan.lattice
-    for cell in wide.cells(edge, edge, col=col, row=row):
-        try:
-            found[cell.slices(wide)] = io.cube.read_target(band, cell)
-        except LostWork:
-            if cell.intersection(window) is not None:
-                raise
-    return found
 
 
 def _origin(window: Window, io: UnitIO) -> NDArray[Any]:

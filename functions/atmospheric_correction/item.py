@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from atmospheric_correction.raster import QUALITY, corrected
+from atmospheric_correction.raster import QUALITY
 from eo import lineage
 from eo.checksums import CHECKSUMS
 from eo.cog_layout import Layout, Place, Raster
+from eo.correction import corrected
 from eo.job import Plan
 from eo.result_item import PICTURE, STAC_VERSION, asset, footprint, links, sensed
 

@@ -8,16 +8,15 @@ from numpy.typing import NDArray
 
 from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, FALLBACK, NO_DATA, SATURATED, SNOW
 from atmospheric_correction.spectra import series
-from eo import cog
+from eo import cog, correction
 from eo.cog_layout import Band, Layout, Raster, layout
-from eo.correction import SURFACE
+from eo.correction import SURFACE, corrected
 from eo.grid import Window
 from eo.job import Part, Plan, Unit
 from eo.radiometry import stretch_lut
 from eo.thumbnail import thumbnail
 from eo.unit_io import UnitIO
 
-CORRECTABLE = ("B02", "B03", "B04", "B08")
 QUALITY = {
     NO_DATA: ("no_data", "no data"),
     CORRECTED: ("corrected", "corrected"),
@@ -30,18 +29,11 @@ QUALITY = {
 """(name, description) of the codes of `quality`."""
 GOOD = (CORRECTED, FALLBACK)
 """Codes of the pixels whose reflectance the statistics describe."""
-COARSE = 16
-"""Pixels of the target grid along one of the uncertainty's: it is known at columns and rows that are multiples of this."""
 COLOURS = ("B04", "B03", "B02")
 BRIGHTEST = 0.3
 """Reflectance that pictures show as full brightness, before and after alike; 0 is black, linear."""
 PIXEL = np.dtype([(name, "u1", 3) for name in ("before", "after")] + [(name, "u1") for name in ("seen", "made")])
 """A point of the coarse lattice: colours (red, green, blue) before and after, and whether there is data for each."""
-
-
-def corrected(plan: Plan) -> tuple[str, ...]:
-    """The bands of which the cube has surface reflectance."""
-    return tuple(band for band in CORRECTABLE if f"surface_{band}" in plan.targets)
 
 
 def surface_raster(bands: tuple[str, ...]) -> Raster:
@@ -67,7 +59,7 @@ def encode(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the s
     plan, window = io.plan, unit.window
     bands = corrected(plan)
     quality = io.cube.read_target("quality", window)
-    surface = {band: io.cube.read_target(f"surface_{band}", window) for band in bands}
+    surface = {band: io.cube.read_target(correction.surface(band), window) for band in bands}
     cog.put(io, surface_raster(bands), whole(plan), window, list(surface.values()))
     cog.put(io, QUALITY_RASTER, whole(plan), window, [quality])
     statistics: dict[str, Any] = {}

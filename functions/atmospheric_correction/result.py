@@ -13,12 +13,10 @@ from atmospheric_correction.item import BEFORE_AFTER, ITEM, QUALITY_FILE, SPECTR
 from atmospheric_correction.pictures import before_after
 from atmospheric_correction.quality import CIRRUS, CLOUD, FALLBACK, SATURATED, SNOW
 from atmospheric_correction.raster import (
-    COARSE,
     GOOD,
     PIXEL,
     QUALITY,
     QUALITY_RASTER,
-    corrected,
     surface_raster,
     uncertainty_raster,
     whole,
@@ -26,6 +24,7 @@ from atmospheric_correction.raster import (
 from atmospheric_correction.spectra import BINS, STEP, described, merged
 from eo import cog
 from eo.cog_layout import Place, epsg, undivided
+from eo.correction import SIGMA_STEP, corrected
 from eo.correction import SURFACE as SURFACE_RADIOMETRY
 from eo.errors import AFRESH, LostWork, NothingFound
 from eo.grid import TargetGrid, Window
@@ -150,16 +149,18 @@ def statistics(parts: list[Part], io: ResultIO) -> dict[str, Any]:
 
 
 def cells(plan: Plan) -> Window:
-    """Pixels of the uncertainty: the multiples of `COARSE` that are the first at or before pixels of the job."""
-    snapped = plan.grid.window.snapped(COARSE, COARSE)
-    return Window(snapped.col // COARSE, snapped.row // COARSE, snapped.width // COARSE, snapped.height // COARSE)
+    """Pixels of the uncertainty: the multiples of `SIGMA_STEP` that are the first at or before pixels of the job."""
+    snapped = plan.grid.window.snapped(SIGMA_STEP, SIGMA_STEP)
+    return Window(
+        snapped.col // SIGMA_STEP, snapped.row // SIGMA_STEP, snapped.width // SIGMA_STEP, snapped.height // SIGMA_STEP
+    )
 
 
 def coarse_place(grid: TargetGrid, window: Window) -> Place:
     """Where the uncertainty's pixels lie: each around the centre of the pixel for which it is known."""
-    half = COARSE / 2 - 0.5
-    left, top = grid.x(window.col * COARSE - half), grid.y(window.row * COARSE - half)
-    return Place(epsg(grid.crs), left, top, COARSE * grid.resolution)
+    half = SIGMA_STEP / 2 - 0.5
+    left, top = grid.x(window.col * SIGMA_STEP - half), grid.y(window.row * SIGMA_STEP - half)
+    return Place(epsg(grid.crs), left, top, SIGMA_STEP * grid.resolution)
 
 
 def sigma(io: ResultIO, bands: int) -> NDArray[np.uint16]:
@@ -173,7 +174,7 @@ def sigma(io: ResultIO, bands: int) -> NDArray[np.uint16]:
         (unit, part) for unit, part in zip(io.units(CORRECT), io.parts(CORRECT), strict=True) if part.sizes.get("sigma")
     ]
     for (unit, _), data in zip(left, io.read_all([part.body("sigma") for _, part in left]), strict=True):
-        window = lattice(unit.window, COARSE)
+        window = lattice(unit.window, SIGMA_STEP)
         if len(data) != 2 * bands * window.pixels:
             raise LostWork(
                 f"sigma of unit {unit.id} has {len(data)} bytes, not the {2 * bands * window.pixels} of {bands} bands at "

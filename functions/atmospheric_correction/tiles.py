@@ -1,7 +1,7 @@
 """Correction by a net that looks at a pixel's surroundings: tiles of one size, anchored to absolute pixels, feathered.
 
 What such a net makes of a pixel depends on its whole tile (squeeze-and-excitation takes means over it), so no halo makes
-two tilings equal. Therefore every shard computes the same tiles, those of one lattice that reach into it: shards agree DN
+two tilings equal. Therefore the tiles are those of one lattice, and shards blend those that reach into them: they agree DN
 for DN however a job is cut. Jobs of other extents see other pixels in the tiles at their rims, and differ there by what
 the model's card says.
 """
@@ -19,6 +19,7 @@ from eo.correction import SURFACE
 from eo.errors import CorruptData
 from eo.grid import Window
 from eo.radiometry import NODATA, Radiometry
+from eo.tiling import Tiling
 
 if TYPE_CHECKING:
     from eo.card import ModelGrid
@@ -80,16 +81,13 @@ class Lattice:
         """Pixels from tile to tile: the contributions overlap by the feather."""
         return self.used - self.feather
 
-    def along(self, first: int, end: int) -> range:
-        """Numbers of the tiles that contribute to the pixels from `first` to `end`, along an axis.
-
-        Tile k contributes to `used` pixels from k times the stride on.
-        """
-        return range(-((self.used - 1 - first) // self.stride), -(-end // self.stride))
+    def cut(self, block: int = 1) -> Tiling:
+        """The same as a plan has it, with units of block x block tiles."""
+        return Tiling(stride=self.stride, used=self.used, margin=CROPPED, block=block)
 
     def window(self, row: int, col: int) -> Window:
         """The pixels of a tile, halo included. Its first ones are multiples of 32."""
-        return Window(col * self.stride - CROPPED, row * self.stride - CROPPED, self.tile, self.tile)
+        return self.cut().read(Window(col, row, 1, 1))
 
     def ramp(self) -> Floats:
         """(used,) weights of a tile's pixels along an axis; those of two neighbours add up to 1."""
@@ -102,26 +100,27 @@ def correct_tiles(window: Window, read: Read, radiometry: Sequence[Radiometry], 
 
     `radiometry` is that of the bands that `read` gives, which are the model's. Equal pixels come out equal whatever the
     window, as long as `read` gives the same. A pixel without data in a band gets none in any; saturated pixels stay so.
-    Holds one row of tiles beside the result. Raises CorruptData where the model's card has no lattice that works.
+    Every tile that reaches into the window is computed for it alone; a job computes them once (`unet`).
+    Raises CorruptData where the model's card has no lattice that works.
     """
     lattice = Lattice.of(model.card.grid)
 
     def told(row: int, cols: range) -> Iterator[Floats | None]:
-        return contributions(row, cols, read, radiometry, model)
+        return contributions(Window(cols.start, row, len(cols), 1), read, radiometry, model)
 
     return blended(window, read(window), lattice, told)
 
 
 def contributions(
-    row: int, cols: range, read: Read, radiometry: Sequence[Radiometry], model: "Model"
+    tiles: Window, read: Read, radiometry: Sequence[Radiometry], model: "Model"
 ) -> Iterator[Floats | None]:
-    """What the tiles of a row, one after the other, contribute: reflectance (bands, used, used); None where all is empty."""
+    """What tiles contribute, row by row: reflectance (bands, used, used) of each; None where all of it is empty.
+
+    `tiles` are numbers of tiles. Holds what `read` gives of one, and what the net says of it.
+    """
     lattice = Lattice.of(model.card.grid)
-    left, right = lattice.window(row, cols[0]), lattice.window(row, cols[-1])
-    # At once: tiles overlap, and the cube's chunks are read whole.
-    strip = read(Window(left.col, left.row, right.col_end - left.col, lattice.tile))
-    for place in range(len(cols)):
-        said = predicted(strip[..., place * lattice.stride :][..., : lattice.tile], radiometry, model)
+    for tile in tiles.cells(1, 1):
+        said = predicted(read(lattice.window(tile.row, tile.col)), radiometry, model)
         yield None if said is None else said[:, CROPPED:-CROPPED, CROPPED:-CROPPED]
 
 
@@ -134,7 +133,7 @@ def blended(window: Window, own: DNs, lattice: Lattice, told: Told) -> DNs:
     found = np.zeros(own.shape, np.uint16)
     ramp, stride = lattice.ramp()[:, None], lattice.stride
     before: Floats | None = None
-    for row in lattice.along(window.row, window.row_end):
+    for row in lattice.cut().along(window.row, window.row_end):
         line = _line(row, window, len(own), lattice, told)
         line *= ramp
         done = line[:, :stride]
@@ -154,7 +153,7 @@ def _line(row: int, window: Window, bands: int, lattice: Lattice, told: Told) ->
     """What a row of tiles says of a window's columns: reflectance (bands, used, columns), feathered along the columns."""
     line = np.zeros((bands, lattice.used, window.width), np.float32)
     ramp = lattice.ramp()
-    cols = lattice.along(window.col, window.col_end)
+    cols = lattice.cut().along(window.col, window.col_end)
     for col, said in zip(cols, told(row, cols), strict=True):
         if said is not None:
             first = col * lattice.stride

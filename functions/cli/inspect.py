@@ -14,8 +14,9 @@ from eo.checksums import CHECKSUMS, damaged, listed, told
 from eo.disk import explained
 from eo.errors import CorruptData, InvalidInput
 from eo.grid import Window
+from eo.pictures import png
 from eo.ply import PlyHeader, read_header
-from point_cloud.pictures import png, preview
+from point_cloud.pictures import preview
 
 PICTURE_EDGE = 1000
 """Pixels of the longer side of the picture that `inspect` draws."""

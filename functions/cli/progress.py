@@ -14,7 +14,8 @@ EVERY_SECONDS = 5.0
 
 def labels(stage: Stage, points: int) -> tuple[str, str]:
     """(what the stage's units are called, the points so far, where there are any)."""
-    return stage.over, f", {points:,} points" if points else ""
+    units = "groups of tiles" if stage.over == "tiles" else stage.over
+    return units, f", {points:,} points" if points else ""
 
 
 @contextmanager

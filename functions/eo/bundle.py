@@ -39,7 +39,7 @@ class Bundle(BaseModel):
     cdse_connections: Annotated[int, Field(ge=1, le=100)] = CDSE_CONNECTIONS
     """Units that fetch from the Copernicus Data Space at the same time."""
     compute_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 200
-    """Units on the target grid, or over scenes, at the same time."""
+    """Units on the target grid, over scenes or over tiles, at the same time."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:

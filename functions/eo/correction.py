@@ -11,6 +11,7 @@ from eo.catalog import MASKS
 from eo.imagery import imagery
 from eo.job import Made, Plan, Stage
 from eo.radiometry import Radiometry
+from eo.tiling import Tiling
 
 SURFACE = Radiometry(-1000, 10_000)
 """Of the DNs that are written: reflectance = (DN - 1000) / 10000, as in L2A products since baseline 04.00."""
@@ -79,6 +80,7 @@ def correction(bands: tuple[str, ...], inputs: Any, *, elevation: bool) -> list[
     """Stages from sources to surface DNs of the bands on the target grid; with `elevation`, that comes there too."""
     coarse = [GAIN, BIAS, SIGMA, *([] if inputs.adjacency else [ALBEDO])]
     statistics = tuple(dict.fromkeys((*STATISTICS, *bands)))
+    unet = inputs.model == UNET
     return [
         *imagery(
             bands,
@@ -102,11 +104,12 @@ def correction(bands: tuple[str, ...], inputs: Any, *, elevation: bool) -> list[
                 Made(name=QUALITY, over="scenes", dtype="uint8"),
             ),
         ),
+        *([_unet_tiles(bands)] if unet else []),
         Stage(
             name="correct",
             map="atmospheric_correction.correct:correct",
             over="shards",
-            bytes_per_pixel=UNET_BYTES_PER_PIXEL if inputs.model == UNET else CORRECT_BYTES_PER_PIXEL,
+            bytes_per_pixel=BLEND_BYTES_PER_PIXEL if unet else CORRECT_BYTES_PER_PIXEL,
             makes=(
                 *(Made(name=surface(band), over="shards", dtype="uint16") for band in bands),
                 Made(name=QUALITY, over="shards", dtype="uint8"),
@@ -115,9 +118,27 @@ def correction(bands: tuple[str, ...], inputs: Any, *, elevation: bool) -> list[
     ]
 
 
+def _unet_tiles(bands: tuple[str, ...]) -> Stage:
+    """What each tile of the U-Net contributes, in reflectance: neighbouring shards share tiles, here each is computed once."""
+    return Stage(
+        name="tiles",
+        map="atmospheric_correction.unet:tiles",
+        over="tiles",
+        tiling=UNET_TILING,
+        bytes_per_pixel=TILES_BYTES_PER_PIXEL,
+        makes=tuple(Made(name=band, over="tiles", dtype="float32") for band in bands),
+    )
+
+
+UNET_TILING = Tiling(stride=608, used=704, margin=32, block=3)
+"""What the model's card says (tiles of 768 pixels with a halo of 128; the stage compares them), known without the model:
+whoever takes an order, and plans it, may have none. A block of 9 tiles is a call of 5 CPU seconds."""
 FIELD_BYTES_PER_PIXEL = 300
 """Some fifty layers of float32 and the transforms of two (measured: bench)."""
-UNET_BYTES_PER_PIXEL = 110
-"""As below, a row of tiles, and the net's own 400 MB spread over a shard of 2048 x 2048 (measured)."""
+TILES_BYTES_PER_PIXEL = 600
+"""Of a tile of 768 x 768: the net, what it holds at its widest, and the TOA of nine tiles (measured: 560)."""
+BLEND_BYTES_PER_PIXEL = 100
+"""As below, with a row of tiles (measured: 37), and the net of the tiles stage, which a worker keeps: its 330 MB spread over
+a shard of 2048 x 2048, the smallest to need more than that stage (measured: 98)."""
 CORRECT_BYTES_PER_PIXEL = 20
 """Origin, quality, DNs before and after, and copies (measured: bench)."""

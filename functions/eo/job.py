@@ -3,16 +3,17 @@
 All of them are JSON on the store. A plan is the whole truth about a job: units read it and nothing else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from eo.bbox import BBox
 from eo.catalog import CLASSES, Asset, Scene
 from eo.grid import RasterGrid, TargetGrid, Window
 from eo.radiometry import Radiometry
 from eo.store import Body
+from eo.tiling import Tiling
 from eo.usage import UsageTotal
 
 if TYPE_CHECKING:
@@ -56,8 +57,9 @@ class Made(Record):
     """An array that a stage's map writes, one unit each of its windows."""
 
     name: str
-    over: Literal["shards", "scenes"]
-    """On the target grid, as the variable and array `name`; or for each scene as `context/<scene>/<name>`."""
+    over: Literal["shards", "scenes", "tiles"]
+    """On the target grid, as the variable and array `name`; for each scene as `context/<scene>/<name>`; or as
+    `tiles/<name>`, with a chunk for what each tile contributes (`Tiling.stored`)."""
     dtype: Literal["uint8", "uint16", "float32"]
     fill: float | int | str = 0
     """Zarr fill value; "NaN" for not a number."""
@@ -70,18 +72,34 @@ class Stage(Record):
     """Unique in the plan; also the folder of its parts."""
     map: str
     """`package.module:function`, called as `(unit, state, io) -> Part`."""
-    over: Literal["blocks", "shards", "scenes"]
-    """Which units it maps over: blocks of sources, shards of the target grid, or whole scenes on their coarse grids."""
+    over: Literal["blocks", "shards", "scenes", "tiles"]
+    """Which units it maps over: blocks of sources, shards of the target grid, whole scenes on their coarse grids, or
+    groups of the tiles that contribute to shards."""
     reduce: str | None = None
     """`package.module:function`, called as `(parts) -> state`; the next stage receives its result."""
     halo: int = 0
     """Pixels that the map reads around its shard and crops afterwards."""
     bytes_per_pixel: int = 0
-    """Peak bytes that the map holds for each pixel of its unit, beside the worker's base."""
+    """Peak bytes that the map holds for each pixel of its unit, beside the worker's base. Over tiles: of one tile."""
     sources: Sources | None = None
     """What this stage brings into the cube; only the stage that fetches has it."""
     makes: tuple[Made, ...] = ()
     """Arrays that the map writes, beside those that fetch and align do."""
+    tiling: Tiling | None = None
+    """Of a stage over tiles, of which a plan has one at most."""
+
+    @model_validator(mode="after")
+    def _tiles_lie_somewhere(self) -> Self:
+        if (self.over == "tiles") != (self.tiling is not None):
+            raise ValueError(
+                f"stage {self.name} is over {self.over} and has the tiling {self.tiling}: one needs the other"
+            )
+        return self
+
+
+def tiling_of(stages: Sequence[Stage]) -> Tiling | None:
+    """The tiling of the stage over tiles, None where there is none."""
+    return next((stage.tiling for stage in stages if stage.tiling is not None), None)
 
 
 class ImageSource(Record):
@@ -215,14 +233,20 @@ class Plan(Record):
         """Group of a scene's coarse arrays in the cube."""
         return f"context/{self.scene_names[scene]}"
 
+    @property
+    def tiling(self) -> Tiling | None:
+        """Where the tiles of its stage over tiles lie, None where there is none."""
+        return tiling_of(self.stages)
+
 
 class Unit(Record):
-    """One call of a stage's map: a block of a cube array, a shard of the target grid, or a scene's coarse grid."""
+    """One call of a stage's map: a block of a cube array, a shard of the target grid, a scene's coarse grid, or tiles."""
 
     id: str
     """Scene: its name in the cube."""
     window: Window
-    """Block: pixels of the array. Shard: absolute columns and rows of the target grid. Scene: all of its coarse grid."""
+    """Block: pixels of the array. Shard: absolute columns and rows of the target grid. Scene: all of its coarse grid.
+    Tiles: their numbers (`Tiling`)."""
     array: str = ""
     """Block: name of the cube array. Scene: the group of its coarse arrays (`Plan.context`)."""
 

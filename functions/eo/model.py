@@ -94,6 +94,14 @@ def load(
     return model
 
 
+def tables(name: str) -> Model:
+    """The model without its network, which is not looked at: for who reads its other files alone. Raises as `load` does."""
+    folder = find(name)
+    card = _card(folder, _read(folder / CARD))
+    files = {file.name: _checked(folder, card, file.name) for file in card.files if file.name != NETWORK}
+    return Model(card, files, None)
+
+
 def read_card(name: str) -> Card:
     """The card alone: its files are not looked at. Raises as `load` does."""
     folder = find(name)
@@ -183,10 +191,16 @@ def _session(card: Card, network: bytes, threads: int) -> "onnxruntime.Inference
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
-    options.enable_cpu_mem_arena = False
+    # Where every run has one size, an arena is as large after the first as it will be, and pages are not given back and
+    # faulted in anew: tiles of 768 pixels take 0.45 CPU s instead of 0.52, and the process 360 MB instead of 700. With
+    # inputs of any size it would keep what the largest took, and grow. A pattern, which is all memory of a run in one
+    # piece, saves 3 % more and takes 600 MB; steps of powers of two save nothing and take 410 (all measured).
+    options.enable_cpu_mem_arena = card.grid.tile is not None
+    options.enable_mem_pattern = not options.enable_cpu_mem_arena
+    provider = ("CPUExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"})
     options.log_severity_level = 4  # what matters is raised
     try:
-        session = ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(network, options, providers=[provider])
     except Exception as error:
         raise CorruptData(
             f"onnxruntime {ort.__version__} cannot load the network of model {card.name}: {_first_line(error)}; {REMEDY}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from eo.errors import TooLarge
 from eo.grid import Window
 from eo.job import ArraySpec, Prediction, Stage, Unit
+from eo.tiling import TILES
 from plan.forecast import Work, forecast
 
 MAX_PARTS = 20_000
@@ -72,6 +73,13 @@ def scene_memory(units: Mapping[str, Sequence[Unit]], stages: Sequence[Stage]) -
     )
 
 
+def tile_memory(stages: Sequence[Stage]) -> int:
+    """Peak resident bytes of the hungriest stage over tiles, which it computes one after the other."""
+    return WORKER_BASE + max(
+        (stage.tiling.edge**2 * stage.bytes_per_pixel for stage in stages if stage.tiling is not None), default=0
+    )
+
+
 def image_memory(*, tile: tuple[int, int], cell: tuple[int, int], factor: int) -> int:
     """Bytes that a block of an image holds: it is read cell by cell, so the block's own size does not matter.
 
@@ -116,9 +124,11 @@ def predict(
         WORKER_BASE + block_memory,
         max((shard_memory(max(s.width, s.height), stages) for s in shards), default=0),
         scene_memory(units, stages),
+        tile_memory(stages),
     )
     written = written_pixels(arrays, units, stages, shards)
-    scratch = sum(STORED_BYTES[array.dtype] * written[array.name] for array in arrays)
+    stored = {array.name: STORED_BYTES[array.dtype] * written[array.name] for array in arrays}
+    scratch = sum(stored.values())
     records = UNIT_BYTES * sum(len(units[stage.name]) for stage in stages) + ARRAY_BYTES * len(arrays)
     work = Work(
         units=units,
@@ -129,6 +139,7 @@ def predict(
         source_requests=requests,
         source_bytes=bytes_in,
         cube_bytes=int(scratch),
+        tile_bytes=int(sum(size for name, size in stored.items() if name.startswith(f"{TILES}/"))),
         body_bytes=points * bytes_per_point,
         unit_memory_bytes=memory,
     )
@@ -147,15 +158,18 @@ def predict(
 def written_pixels(
     arrays: Sequence[ArraySpec], units: Mapping[str, Sequence[Unit]], stages: Sequence[Stage], shards: Sequence[Window]
 ) -> dict[str, int]:
-    """How many pixels of each array are written: by blocks, by scenes all of them, or by shards."""
+    """How many pixels of each array are written: by blocks, by scenes all of them, by tiles or by shards."""
     fetched: dict[str, int] = {}
     groups: dict[str, int] = {}
+    """By the group in which arrays lie."""
     for stage in stages:
         for unit in units[stage.name]:
             if stage.over == "blocks":
                 fetched[unit.array] = fetched.get(unit.array, 0) + unit.window.pixels
             elif stage.over == "scenes":
                 groups[unit.array] = unit.window.pixels
+            elif stage.tiling is not None:
+                groups[TILES] = groups.get(TILES, 0) + unit.window.pixels * stage.tiling.used**2
     shard_pixels = sum(shard.pixels for shard in shards)
     return {
         array.name: fetched.get(array.name, groups.get(array.name.rpartition("/")[0], shard_pixels)) for array in arrays

@@ -1,4 +1,4 @@
-"""The arrays of the cube that stages after fetch write: on the target grid, and on the scenes' coarse grids."""
+"""The arrays of the cube that stages after fetch write: on the target grid, on the scenes' coarse grids, and of tiles."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ from eo.catalog import Scene
 from eo.grid import RasterGrid, TargetGrid, Window
 from eo.imagery import CONTEXT_CHUNK
 from eo.job import ArraySpec, Made, Sources, TargetArray
+from eo.tiling import TILES, Tiling
 from plan.scene_sources import Fetched
 
 
@@ -75,4 +76,25 @@ def made_arrays(makes: Sequence[Made], names: Sequence[str], contexts: Sequence[
         for name, grid in zip(names, contexts, strict=True)
         for made in makes
         if made.over == "scenes"
+    ]
+
+
+def tile_arrays(makes: Sequence[Made], tiling: Tiling | None, grid: TargetGrid) -> list[ArraySpec]:
+    """The arrays of what tiles contribute, of all that reach into the job: a chunk each, so that each has one writer.
+
+    None where no stage has tiles.
+    """
+    if tiling is None:
+        return []
+    tiles = tiling.touching(grid.window)
+    return [
+        ArraySpec(
+            name=f"{TILES}/{made.name}",
+            shape=tiling.stored(tiles, tiles).shape,
+            chunks=(tiling.used, tiling.used),
+            dtype=made.dtype,
+            fill=made.fill,
+        )
+        for made in makes
+        if made.over == "tiles"
     ]

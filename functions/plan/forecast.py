@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from eo import estimate
 from eo.estimate import MB_PER_VCPU
 from eo.grid import Window
-from eo.job import ArraySpec, Stage, Unit
+from eo.job import ArraySpec, Stage, Unit, tiling_of
+from eo.tiling import TILES, Tiling
 from eo.usage import UsageTotal, gb_seconds
 
-SECONDS_PER_MEGAPIXEL = {"blocks": 0.13, "shards": 0.07, "scenes": 2.0}
+SECONDS_PER_MEGAPIXEL = {"blocks": 0.13, "shards": 0.07, "scenes": 2.0, "tiles": 0.8}
 """CPU seconds for a million pixels of one band (decode and write) or of one shard's stage (measured from
-the records of jobs of 1 to 17 Mpx: 0.11 to 0.13, 0.03 to 0.07), or of one scene's stage on its coarse grid."""
+the records of jobs of 1 to 17 Mpx: 0.11 to 0.13, 0.03 to 0.07), of one scene's stage on its coarse grid, or of what a net
+on pixels reads (measured: 0.75 to 0.85)."""
 SECONDS_PER_CALL = 0.02
 """CPU seconds of a call before it holds a pixel: the cube's metadata, the records (measured from records)."""
 SECONDS_OF_PLAN = 0.5
@@ -40,6 +42,8 @@ class Work:
     source_requests: int
     source_bytes: int
     cube_bytes: int
+    tile_bytes: int
+    """Of them, what tiles contribute."""
     body_bytes: int
     unit_memory_bytes: int
 
@@ -51,7 +55,9 @@ def forecast(work: Work, *, memory_mb: int) -> UsageTotal:
     calls = unit_calls + sum(stage.reduce is not None for stage in stages) + 2
     cpu = SECONDS_OF_PLAN + SECONDS_OF_MERGE + SECONDS_PER_CALL * unit_calls
     for stage in stages:
-        cpu += sum(unit.window.pixels for unit in units[stage.name]) / 1e6 * SECONDS_PER_MEGAPIXEL[stage.over]
+        each = 1 if stage.tiling is None else stage.tiling.edge**2
+        pixels = each * sum(unit.window.pixels for unit in units[stage.name])
+        cpu += pixels / 1e6 * SECONDS_PER_MEGAPIXEL[stage.over]
     waiting = work.source_requests * SECONDS_PER_REQUEST + work.source_bytes / BYTES_PER_SECOND
     seconds = cpu / cores(memory_mb) + waiting
     reads, writes = _requests(work, unit_calls, calls)
@@ -67,7 +73,7 @@ def forecast(work: Work, *, memory_mb: int) -> UsageTotal:
         store_reads=reads,
         store_writes=writes,
         # Align reads what fetch wrote, and the last stage what align wrote.
-        store_bytes_read=work.cube_bytes,
+        store_bytes_read=work.cube_bytes + _tile_rereads(work),
         store_bytes_written=work.cube_bytes + work.body_bytes,
     )
 
@@ -80,7 +86,7 @@ def cores(memory_mb: int) -> float:
 def _requests(work: Work, unit_calls: int, calls: int) -> tuple[int, int]:
     """(reads, writes) of the store."""
     chunks = {array.name: array.chunks for array in work.arrays}
-    by_kind: dict[str, list[Unit]] = {"blocks": [], "shards": [], "scenes": []}
+    by_kind: dict[str, list[Unit]] = {"blocks": [], "shards": [], "scenes": [], "tiles": []}
     for stage in work.stages:
         by_kind[stage.over] += work.units[stage.name]
     blocks = [(unit.window, chunks[unit.array]) for unit in by_kind["blocks"]]
@@ -89,6 +95,8 @@ def _requests(work: Work, unit_calls: int, calls: int) -> tuple[int, int]:
     own: list[ArraySpec] = []
     made: list[ArraySpec] = []
     for array in work.arrays:
+        if _group(array.name) == TILES:
+            continue
         group = of_scene.get(_group(array.name))
         if group is not None:
             group.append(array)
@@ -110,7 +118,29 @@ def _requests(work: Work, unit_calls: int, calls: int) -> tuple[int, int]:
     reads += unit_calls + (shard_stages + 1) * len(work.shards) + calls
     # A unit over a scene reads all that is there of it.
     reads += sum(_chunks(unit.window, array.chunks) for unit in by_kind["scenes"] for array in of_scene[unit.array])
+    # A unit over tiles reads the bands, of which it makes as many, and their validity.
+    tiling = tiling_of(work.stages)
+    if tiling is not None:
+        bands = sum(_group(array.name) == TILES for array in work.arrays)
+        reads += (bands + 1) * sum(_chunks(tiling.read(unit.window), edge) for unit in by_kind["tiles"])
+        reads += bands * _tiles_read(work, tiling)
+        writes += bands * _tiles_made(work)
     return reads, writes
+
+
+def _tile_rereads(work: Work) -> int:
+    """Bytes that shards read of tiles beyond what tiles there are."""
+    tiling = tiling_of(work.stages)
+    return 0 if tiling is None else int(work.tile_bytes * (_tiles_read(work, tiling) / _tiles_made(work) - 1))
+
+
+def _tiles_made(work: Work) -> int:
+    return sum(unit.window.pixels for stage in work.stages if stage.tiling for unit in work.units[stage.name])
+
+
+def _tiles_read(work: Work, tiling: Tiling) -> int:
+    """How often a shard reads a tile, as each does all that reach into it."""
+    return sum(tiling.touching(shard).pixels for shard in work.shards)
 
 
 def _group(array: str) -> str:

@@ -1,6 +1,7 @@
-"""Where a job's pixels lie and how they are cut: target grid, lattice, shards; and the units over scenes."""
+"""Where a job's pixels lie and how they are cut: target grid, lattice, shards; and the units over scenes and tiles."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import shapely
@@ -11,6 +12,7 @@ from eo.catalog import Scene
 from eo.errors import InvalidInput
 from eo.grid import RasterGrid, TargetGrid, Window, is_sibling
 from eo.job import Sources, Unit
+from eo.tiling import Tiling
 from plan.files import Files
 from plan.scene_sources import Decimated
 from plan.target import check_metres, choose_crs, projected_ring, requested_crs, target_grid
@@ -87,3 +89,26 @@ def scene_units(names: Sequence[str], contexts: Sequence[RasterGrid]) -> list[Un
     return [
         Unit(id=name, window=grid.window, array=f"context/{name}") for name, grid in zip(names, contexts, strict=True)
     ]
+
+
+def tile_units(windows: Sequence[Window], tiling: Tiling) -> list[Unit]:
+    """Groups of the tiles that contribute to shards, each tile in one of them; named by their place, as shards are.
+
+    A group is a rectangle: where shards are missing it may hold tiles that none needs, and they are of nothing.
+    """
+    numbers = {(row, col) for window in windows for row, col in _numbers(tiling.touching(window))}
+    top, left = min(row for row, _ in numbers), min(col for _, col in numbers)
+    groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for row, col in sorted(numbers):
+        groups.setdefault(((row - top) // tiling.block, (col - left) // tiling.block), []).append((row, col))
+    return [Unit(id=f"r{row:05d}c{col:05d}", window=_around(members)) for (row, col), members in sorted(groups.items())]
+
+
+def _numbers(tiles: Window) -> Iterator[tuple[int, int]]:
+    return itertools.product(range(tiles.row, tiles.row_end), range(tiles.col, tiles.col_end))
+
+
+def _around(members: Sequence[tuple[int, int]]) -> Window:
+    """The smallest window of tiles that holds these (row, column)."""
+    rows, cols = [row for row, _ in members], [col for _, col in members]
+    return Window(min(cols), min(rows), max(cols) - min(cols) + 1, max(rows) - min(rows) + 1)

@@ -11,7 +11,7 @@ from eo import inputs as shared_inputs
 from eo import safe_zip
 from eo.catalog import MASKS, Scene
 from eo.errors import NothingFound
-from eo.job import Plan, Process, Sources, Unit
+from eo.job import Plan, Process, Sources, Unit, tiling_of
 from eo.radiometry import Radiometry, common
 from eo.settings import Settings
 from eo.sources import elevation
@@ -20,10 +20,10 @@ from eo.transport import cdse_keys
 from plan import budget, granule, search
 from plan.choose import choose
 from plan.context_sources import add_contexts
-from plan.cube_arrays import made_arrays, target_arrays
+from plan.cube_arrays import made_arrays, target_arrays, tile_arrays
 from plan.elevation_sources import Sheets, around, sheets
 from plan.files import Files
-from plan.job_grid import grid_lattice, job_grid, scene_units, shard_units, shard_windows
+from plan.job_grid import grid_lattice, job_grid, scene_units, shard_units, shard_windows, tile_units
 from plan.notes import elevation_name, notes, vertical_crs
 from plan.scene_sources import fetched, scene_names
 from plan.target import pixels_inside
@@ -176,13 +176,13 @@ def _planned(
     }
     makes = [made for stage in stages for made in stage.makes]
     arrays, targets = target_arrays(scenes, images, wanted, makes, grid=grid, anchor=anchor, chunk=settings.chunk)
-    arrays += made_arrays(makes, names, contexts)
+    arrays += [*made_arrays(makes, names, contexts), *tile_arrays(makes, tiling_of(stages), grid)]
     by_kind = {
         "blocks": [*images.units, *heights.units],
         "shards": shard_units(windows, edge, anchor),
         "scenes": scene_units(names, contexts),
     }
-    units = {stage.name: by_kind[stage.over] for stage in stages}
+    units = {stage.name: tile_units(windows, stage.tiling) if stage.tiling else by_kind[stage.over] for stage in stages}
     pixels = pixels_inside(grid, inputs.bbox)
     predicted = budget.predict(
         pixels=pixels,

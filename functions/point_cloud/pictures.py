@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eo.pictures import Picture, png
-
-__all__ = ["above", "ground", "oblique", "png", "preview"]
+from eo.pictures import Picture
 
 Floats = NDArray[np.float32]
 

@@ -16,12 +16,13 @@ from PIL import Image
 from rio_cogeo.cogeo import cog_validate
 
 from atmospheric_correction.item import EXTENSIONS
-from atmospheric_correction.raster import PIXEL, corrected, encode, whole
+from atmospheric_correction.raster import PIXEL, encode, whole
 from atmospheric_correction.result import merge
 from atmospheric_correction.spectra import described, merged, series
 from eo.bbox import BBox
 from eo.catalog import Scene
 from eo.checksums import damaged, listed
+from eo.correction import corrected
 from eo.cube import Cube
 from eo.errors import LostWork, NothingFound
 from eo.folder_store import FolderStore

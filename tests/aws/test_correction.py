@@ -35,7 +35,7 @@ def locally(sources: Cdse, inputs: Mapping[str, Any]) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in place.iterdir()}
 
 
-@pytest.mark.parametrize("model", ["physics", "atmosphere-field", "atmosphere-field-visible"])
+@pytest.mark.parametrize("model", ["physics", "atmosphere-field", "atmosphere-field-visible", "unet-efficientnet-b2"])
 def test_a_job_gives_the_same_bytes_as_the_local_engine(bundle: Cloud, sources: Cdse, model: str) -> None:
     inputs = granules.inputs(model)
     status = bundle.run(inputs, model, PROCESS)

@@ -11,6 +11,7 @@ from cli.jobs import Outcome
 from cli.progress import labels
 from eo.engine import Spent
 from eo.job import Plan, Result, Stage
+from eo.tiling import Tiling
 
 
 def test_files_and_counts_are_those_of_the_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,3 +41,5 @@ def test_units_are_called_what_they_are() -> None:
     assert labels(Stage(name="a", map="a:b", over="shards"), 1234) == ("shards", ", 1,234 points")
     assert labels(Stage(name="a", map="a:b", over="blocks"), 0) == ("blocks", "")
     assert labels(Stage(name="a", map="a:b", over="scenes"), 0) == ("scenes", "")
+    tiles = Stage(name="a", map="a:b", over="tiles", tiling=Tiling(stride=608, used=704, margin=32, block=3))
+    assert labels(tiles, 0) == ("groups of tiles", "")

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from eo.card import CARD, NETWORK, Card, Energy, File, Tensor
+from eo.correction import UNET
 from eo.errors import CorruptData, InvalidInput
-from eo.model import load, read_card
+from eo.model import load, read_card, tables
+from small_unet import unet
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -240,6 +243,33 @@ def test_tables_need_no_network(write: Write) -> None:
     assert model.files == {"table.bin": b"12"}
     with pytest.raises(InvalidInput, match="tables without a network"):
         model.run()
+
+
+def test_tables_are_read_without_looking_at_the_network(write: Write) -> None:
+    (write(tables={"table.bin": b"1234"}) / NETWORK).unlink()
+    model = tables("sum")
+    assert (model.card, model.files, model.session) == (read_card("sum"), {"table.bin": b"1234"}, None)
+    (write("other", tables={"table.bin": b"1234"}) / "table.bin").write_bytes(b"1235")
+    with pytest.raises(CorruptData, match="SHA-256"):
+        tables("other")
+
+
+@pytest.mark.parametrize("tile", [None, 320])
+def test_memory_does_not_grow_from_run_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tile: int | None
+) -> None:
+    """With an arena, where inputs have one size, and without, where they are smaller and larger."""
+    monkeypatch.setenv("EO_SHARDS_MODELS", str(unet(tmp_path / "models", tile=tile)))
+    model, process = load(UNET), psutil.Process()
+
+    def run(times: int) -> int:
+        for number in range(times):
+            edge = tile or 200 + 40 * (number % 6)
+            model.run(toa=np.full((1, 3, edge, edge), number / times, np.float32))
+        return int(process.memory_info().rss)
+
+    first = run(12)
+    assert run(60) - first < 4_000_000
 
 
 def test_reading_a_card_imports_nothing_heavy(write: Write) -> None:

@@ -14,9 +14,11 @@ from eo.folder_store import FolderStore
 from eo.grid import Window
 from eo.job import ArraySpec, Plan, Prediction, Result, Stage, Unit
 from eo.records import read_plan
+from eo.tiling import Tiling
 from eo.usage import Usage, UsageTotal, gb_seconds, total
 from plan import budget
 from plan.forecast import Work, cores, forecast
+from plan.job_grid import tile_units
 from routes.loopback import STORE, Cdse, Machine, cdse, disk_with
 from routes.places import JULY, WORLD
 from scenes.edh import write_edh_zarr
@@ -119,6 +121,7 @@ def test_scenes_count_with_their_own_grids() -> None:
         source_requests=0,
         source_bytes=0,
         cube_bytes=0,
+        tile_bytes=0,
         body_bytes=0,
         unit_memory_bytes=0,
     )
@@ -130,6 +133,57 @@ def test_scenes_count_with_their_own_grids() -> None:
     assert more.store_writes - less.store_writes == 4 + 1 + 2
     # It reads the band and what it makes: one and four chunks; with a part, the plan and the records.
     assert more.store_reads - less.store_reads >= 5
+
+
+def test_tiles_count_with_what_they_read_and_are_read() -> None:
+    tiling = Tiling(stride=608, used=704, margin=32, block=3)
+    shards = list(Window(0, 0, 2048, 2048).cells(1024, 1024))
+    stages = [
+        Stage(name="align", map="x:y", over="shards", bytes_per_pixel=40),
+        Stage(name="tiles", map="x:y", over="tiles", tiling=tiling, bytes_per_pixel=600),
+        Stage(name="correct", map="x:y", over="shards", bytes_per_pixel=40),
+    ]
+    units = {
+        "align": [Unit(id=f"{number}", window=shard) for number, shard in enumerate(shards)],
+        "tiles": tile_units(shards, tiling),
+    }
+    units["correct"] = units["align"]
+    tiles = 5 * 5
+    arrays = [
+        ArraySpec(name="valid", shape=(2048, 2048), chunks=(1024, 1024), dtype="uint8"),
+        ArraySpec(name="tiles/B02", shape=(5 * 704, 5 * 704), chunks=(704, 704), dtype="float32"),
+    ]
+    assert sum(unit.window.pixels for unit in units["tiles"]) == tiles
+    assert budget.written_pixels(arrays, units, stages, shards)["tiles/B02"] == tiles * 704**2
+    assert budget.tile_memory(stages) == budget.WORKER_BASE + 768**2 * 600
+    assert budget.tile_memory(stages[:1]) == budget.WORKER_BASE
+    work = Work(
+        units=units,
+        stages=stages,
+        arrays=arrays,
+        shards=shards,
+        variables=1,
+        source_requests=0,
+        source_bytes=0,
+        cube_bytes=tiles * 704**2 * 4,
+        tile_bytes=tiles * 704**2 * 4,
+        body_bytes=0,
+        unit_memory_bytes=0,
+    )
+    without = replace(
+        work, units=units | {"tiles": []}, stages=[stages[0], stages[2]], arrays=arrays[:1], cube_bytes=0, tile_bytes=0
+    )
+    more, less = forecast(work, memory_mb=1000), forecast(without, memory_mb=1000)
+    assert more.cpu_seconds - less.cpu_seconds == pytest.approx(0.8 * tiles * 0.768**2 + 4 * 0.02, abs=0.01)
+    # A chunk for each tile, the array's metadata, the stage's list, and of four units a part with its record.
+    assert more.store_writes - less.store_writes == tiles + 1 + 1 + 8
+    # Each shard reads the tiles that reach into it, some of which others read too.
+    read = sum(tiling.touching(shard).pixels for shard in shards)
+    assert tiles < read < 4 * tiles
+    assert more.store_bytes_read - less.store_bytes_read == pytest.approx(read * 704**2 * 4, rel=1e-6)
+    assert more.store_bytes_written - less.store_bytes_written == tiles * 704**2 * 4
+    # Units read a band and its validity, of at most four chunks each; their parts; and that the plan is there.
+    assert read + 4 * 2 <= more.store_reads - less.store_reads <= read + 4 * 2 * 4 + 3 * 4
 
 
 def test_a_huge_file_without_tiles_is_refused(tmp_path: Path) -> None:
