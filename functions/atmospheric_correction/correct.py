@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atmospheric_correction.nearby import LARGEST, Nearby, lattice, on_lattice
+from atmospheric_correction.nearby import LARGEST, Nearby
 from atmospheric_correction.quality import CLOUD, CORRECTED, NO_DATA, SATURATED, SATURATION
 from atmospheric_correction.unet import tiled
-from eo.correction import ALBEDO, BIAS, GAIN, QUALITY, SURFACE, UNET, corrected, surface
+from eo.correction import ALBEDO, BIAS, GAIN, QUALITY, SIGMA_STEP, SURFACE, UNET, corrected, surface
 from eo.grid import Window
 from eo.job import Part, Plan, Unit
+from eo.thumbnail import lattice, on_lattice
 from eo.unit_io import UnitIO
 
 Floats = NDArray[np.floating[Any]]
@@ -22,7 +23,7 @@ def correct(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the 
     bands = corrected(plan)
     origin = _origin(window, io)
     codes = np.zeros(window.shape, np.uint8)
-    sigma = np.zeros((len(bands), *lattice(window).shape), np.uint16)
+    sigma = np.zeros((len(bands), *lattice(window, SIGMA_STEP).shape), np.uint16)
     scenes = [index for index in range(len(plan.scenes)) if (origin == index + 1).any()]
     nearby = [Nearby(plan, index, window, io) for index in scenes]
     for index, near in zip(scenes, nearby, strict=True):
@@ -38,7 +39,7 @@ def correct(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the 
         codes[(dn == SATURATION) & ~out] = SATURATED
         found = np.zeros(window.shape, np.uint16) if by_net is None else by_net.surface[number]
         for index, near in zip(scenes, nearby, strict=True):
-            here = on_lattice(origin, window) == index + 1
+            here = on_lattice(origin, window, SIGMA_STEP) == index + 1
             if by_net is None:
                 _apply(found, dn, near, band, plan, where=None if len(scenes) == 1 else origin == index + 1)
             np.copyto(sigma[number], near.sigma(band) if by_net is None else by_net.sigma[number], where=here)

@@ -14,6 +14,7 @@ from eo.errors import LostWork
 from eo.geolocate import Geolocation, source_window
 from eo.grid import Window
 from eo.job import Plan
+from eo.thumbnail import lattice
 from eo.unit_io import UnitIO
 
 Floats = NDArray[np.floating[Any]]
@@ -71,8 +72,8 @@ class Nearby:
         return result
 
     def sigma(self, band: str) -> NDArray[np.uint16]:
-        """1-sigma in surface DN at the shard's lattice points (`lattice`)."""
-        points = lattice(self._window)
+        """1-sigma in surface DN at the shard's lattice points (`eo.thumbnail.lattice`)."""
+        points = lattice(self._window, SIGMA_STEP)
         cols = np.arange(points.col, points.col_end) * SIGMA_STEP
         rows = np.arange(points.row, points.row_end) * SIGMA_STEP
         x, y = self._place.exact(*np.meshgrid(cols, rows))
@@ -133,16 +134,3 @@ class Nearby:
     def _extent(self, axis: int) -> tuple[int, int]:
         """(pixels of the whole coarse grid, first of the part) along an axis: 0 for rows, 1 for columns."""
         return (self._coarse.height, self._part.row) if axis == 0 else (self._coarse.width, self._part.col)
-
-
-def lattice(window: Window) -> Window:
-    """The pixels of a window whose column and row are multiples of SIGMA_STEP, counted in steps; may be empty."""
-    col, row = -(-window.col // SIGMA_STEP), -(-window.row // SIGMA_STEP)
-    return Window(col, row, -(-window.col_end // SIGMA_STEP) - col, -(-window.row_end // SIGMA_STEP) - row)
-
-
-def on_lattice(values: NDArray[Any], window: Window) -> NDArray[Any]:
-    """The values of a window at its lattice points."""
-    first = lattice(window)
-    rows, cols = first.row * SIGMA_STEP - window.row, first.col * SIGMA_STEP - window.col
-    return values[rows::SIGMA_STEP, cols::SIGMA_STEP]

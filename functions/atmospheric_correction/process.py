@@ -8,7 +8,8 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from eo.card import ITEM
 from eo.correction import UNET, CorrectionInputs, correction
 from eo.inputs import CubeInputs, ElevationInputs
-from eo.job import Output, Part, Result, Stage
+from eo.job import Output, Part, Result
+from eo.stage import Stage
 from eo.unit_io import ResultIO
 
 MODEL_ITEM = "model.json"

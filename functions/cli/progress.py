@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from eo.engine import Progress
-from eo.job import Stage
+from eo.stage import Stage
 
 EVERY_SECONDS = 5.0
 """Between plain lines; the first and last of a stage are always written."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.parameters import SecretsProvider
 
     from eo.bucket_store import BucketStore
-    from eo.job import Plan, Stage
+    from eo.job import Plan
+    from eo.stage import Stage
 
 SECRETS = ("CDSE_KEY", "CDSE_SECRET", "EARTH_DATA_HUB_KEY")
 """Names that the JSON of the secret may have."""

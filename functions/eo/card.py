@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from eo.job import Record
+from eo.stage import Record
 
 CARD, ITEM, NETWORK = "card.json", "item.json", "model.onnx"
 

@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field, model_validator
 
 from eo.catalog import MASKS
 from eo.imagery import imagery
-from eo.job import Made, Plan, Stage
+from eo.job import Plan
 from eo.radiometry import Radiometry
+from eo.stage import Made, Stage
 from eo.tiling import Tiling
 
 SURFACE = Radiometry(-1000, 10_000)

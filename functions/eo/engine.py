@@ -13,10 +13,11 @@ from typing import Self
 from eo.disk import explained
 from eo.errors import CorruptData
 from eo.folder_store import FolderStore
-from eo.job import Part, Plan, Stage, Unit
+from eo.job import Part, Plan, Unit
 from eo.records import read_part, read_units, write_state
 from eo.runner import load, run_unit, start
 from eo.settings import Settings
+from eo.stage import Stage
 from eo.usage import Meter, Usage, metered
 from eo.workers import Workers
 

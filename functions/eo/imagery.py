@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from eo.grid import RasterGrid, Window
-from eo.job import Made, Sources, Stage
+from eo.stage import Made, Sources, Stage
 
 ALIGN_BYTES_PER_PIXEL = 40
 """Three bands, a mosaic of them, masks, classes and elevation, and their working copies (measured: bench)."""

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from eo.errors import InvalidInput
-from eo.job import Process, Record
+from eo.job import Process
+from eo.stage import Record
 
 MAX_SHOWN = 80
 """Characters of a wrong value that are shown."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from eo.disk import explained
 from eo.errors import JobBusy, LostWork, TooLarge
-from eo.job import MapFunction, Part, Plan, Stage, Unit
+from eo.job import MapFunction, Part, Plan, Unit
 from eo.records import part_key, read_part, read_plan, read_state, write_plan, write_units
 from eo.settings import Settings
+from eo.stage import Stage
 from eo.store import Store
 from eo.traffic import CountedStore, StoreTraffic
 from eo.unit_io import UnitIO

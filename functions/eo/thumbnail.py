@@ -26,10 +26,12 @@ def lattice(window: Window, every: int) -> Window:
     return Window(col, row, -(-window.col_end // every) - col, -(-window.row_end // every) - row)
 
 
-def thumbnail(values: NDArray[Any], window: Window, plan: Plan) -> NDArray[Any]:
-    """The values at the lattice points of a window."""
-    every = step(plan)
+def on_lattice(values: NDArray[Any], window: Window, every: int) -> NDArray[Any]:
+    """A view of a window's values at its lattice points."""
     first = lattice(window, every)
-    return np.ascontiguousarray(
-        values[first.row * every - window.row :: every, first.col * every - window.col :: every]
-    )
+    return values[first.row * every - window.row :: every, first.col * every - window.col :: every]
+
+
+def thumbnail(values: NDArray[Any], window: Window, plan: Plan) -> NDArray[Any]:
+    """The values of a window at the lattice points of its job's pictures."""
+    return np.ascontiguousarray(on_lattice(values, window, step(plan)))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from eo.errors import TooLarge
 from eo.grid import Window
-from eo.job import ArraySpec, Prediction, Stage, Unit
+from eo.job import ArraySpec, Prediction, Unit
+from eo.stage import Stage
 from eo.tiling import TILES
 from plan.forecast import Work, forecast
 

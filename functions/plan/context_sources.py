@@ -7,7 +7,7 @@ from eo.catalog import Scene, is_class
 from eo.errors import CorruptData, InvalidInput
 from eo.grid import RasterGrid
 from eo.imagery import CONTEXT_METRES
-from eo.job import Sources
+from eo.stage import Sources
 from plan.files import Files
 from plan.scene_sources import BandFile, Decimated, Fetched
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from eo.catalog import Scene
 from eo.grid import RasterGrid, TargetGrid, Window
 from eo.imagery import CONTEXT_CHUNK
-from eo.job import ArraySpec, Made, Sources, TargetArray
+from eo.job import ArraySpec, TargetArray
+from eo.stage import Made, Sources
 from eo.tiling import TILES, Tiling
 from plan.scene_sources import Fetched
 

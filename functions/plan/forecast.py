@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from eo import estimate
 from eo.estimate import MB_PER_VCPU
 from eo.grid import Window
-from eo.job import ArraySpec, Stage, Unit, tiling_of
+from eo.job import ArraySpec, Unit
+from eo.stage import Stage, tiling_of
 from eo.tiling import TILES, Tiling
 from eo.usage import UsageTotal, gb_seconds
 

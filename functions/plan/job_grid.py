@@ -11,7 +11,8 @@ from eo.bbox import BBox
 from eo.catalog import Scene
 from eo.errors import InvalidInput
 from eo.grid import RasterGrid, TargetGrid, Window, is_sibling
-from eo.job import Sources, Unit
+from eo.job import Unit
+from eo.stage import Sources
 from eo.tiling import Tiling
 from plan.files import Files
 from plan.scene_sources import Decimated

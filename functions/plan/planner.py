@@ -11,10 +11,11 @@ from eo import inputs as shared_inputs
 from eo import safe_zip
 from eo.catalog import MASKS, Scene
 from eo.errors import NothingFound
-from eo.job import Plan, Process, Sources, Unit, tiling_of
+from eo.job import Plan, Process, Unit
 from eo.radiometry import Radiometry, common
 from eo.settings import Settings
 from eo.sources import elevation
+from eo.stage import Sources, tiling_of
 from eo.traffic import Traffic
 from eo.transport import cdse_keys
 from plan import budget, granule, search

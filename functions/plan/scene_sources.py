@@ -11,10 +11,11 @@ from eo import safe_zip
 from eo.catalog import Asset, Scene, is_class
 from eo.geolocate import MetreGrid, is_geographic, source_window, transformer
 from eo.grid import RasterGrid, TargetGrid, Window
-from eo.job import ArraySpec, ImageSource, Sources, Unit
+from eo.job import ArraySpec, ImageSource, Unit
 from eo.range_file import BLOCK
 from eo.sources import images
 from eo.sources.raster import FileInfo, reading
+from eo.stage import Sources
 from plan import budget
 from plan.cells import Cutting, blocks, cutting, extent, touched
 from plan.files import Files

@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field, model_validator
 from eo.correction import CorrectionInputs, correction
 from eo.imagery import imagery
 from eo.inputs import CubeInputs, ElevationInputs
-from eo.job import Output, Part, Result, Stage
+from eo.job import Output, Part, Result
+from eo.stage import Stage
 from eo.unit_io import ResultIO
 
 BANDS = ("B04", "B03", "B02")

@@ -27,9 +27,10 @@ from eo.cube import Cube
 from eo.errors import LostWork, NothingFound
 from eo.folder_store import FolderStore
 from eo.grid import TargetGrid, Window
-from eo.job import ArraySpec, Part, Plan, Result, Stage, TargetArray, Unit
+from eo.job import ArraySpec, Part, Plan, Result, TargetArray, Unit
 from eo.radiometry import Radiometry
 from eo.records import part_key, write_units
+from eo.stage import Stage
 from eo.unit_io import ResultIO, UnitIO
 from stac_items import Validate, validator
 

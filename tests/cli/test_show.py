@@ -10,7 +10,8 @@ from cli import show
 from cli.jobs import Outcome
 from cli.progress import labels
 from eo.engine import Spent
-from eo.job import Plan, Result, Stage
+from eo.job import Plan, Result
+from eo.stage import Stage
 from eo.tiling import Tiling
 
 

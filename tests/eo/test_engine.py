@@ -19,8 +19,9 @@ from eo.engine import LocalEngine
 from eo.errors import CorruptData, LostWork, NothingFound, SourceUnavailable, TooLarge, WorkerLost
 from eo.folder_store import FolderStore
 from eo.grid import TargetGrid, Window
-from eo.job import Part, Plan, Prediction, Stage, Unit
+from eo.job import Part, Plan, Prediction, Unit
 from eo.settings import Settings
+from eo.stage import Stage
 from eo.unit_io import ResultIO
 from eo.workers import Workers
 from merge.fan_in import fan_in

@@ -3,7 +3,7 @@
 import pytest
 
 from eo.grid import Window
-from eo.job import Stage
+from eo.stage import Stage
 from eo.tiling import Tiling
 from plan.job_grid import tile_units
 

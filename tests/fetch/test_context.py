@@ -25,10 +25,10 @@ from eo.folder_store import FolderStore
 from eo.grid import RasterGrid
 from eo.imagery import CONTEXT_METRES, imagery
 from eo.inputs import CubeInputs, ElevationInputs
-from eo.job import Made, Output, Part, Plan, Result, Stage
 from eo.runner import run_unit
 from eo.settings import Settings
 from eo.sources.raster import FileInfo
+from eo.stage import Made, Stage
 from l1c import ALL_BANDS, catalogued, raster, write_item
 from plan.context_sources import CELL
 from plan.planner import Planned, make_plan
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydantic import BaseModel
 
+    from eo.job import Output, Part, Plan, Result
     from eo.unit_io import ResultIO
 
 BANDS = {"B01": 60, "B02": 10, "B04": 10, "B11": 20}

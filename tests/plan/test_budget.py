@@ -12,8 +12,9 @@ import rasterio
 from eo.errors import TooLarge
 from eo.folder_store import FolderStore
 from eo.grid import Window
-from eo.job import ArraySpec, Plan, Prediction, Result, Stage, Unit
+from eo.job import ArraySpec, Plan, Prediction, Result, Unit
 from eo.records import read_plan
+from eo.stage import Stage
 from eo.tiling import Tiling
 from eo.usage import Usage, UsageTotal, gb_seconds, total
 from plan import budget

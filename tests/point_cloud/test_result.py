@@ -15,10 +15,11 @@ from eo.catalog import Scene
 from eo.errors import NothingFound
 from eo.folder_store import FolderStore
 from eo.grid import TargetGrid, Window
-from eo.job import Part, Plan, Result, Stage, Unit
+from eo.job import Part, Plan, Result, Unit
 from eo.outcome import attributions
 from eo.ply import MAX_LINE, encode, read_header
 from eo.records import part_key, write_units
+from eo.stage import Stage
 from eo.unit_io import ResultIO
 from point_cloud.result import comments, merge
 from point_cloud.thumbnail import PIXEL
