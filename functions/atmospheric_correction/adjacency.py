@@ -12,6 +12,8 @@ SHARES, RATES = (0.375, 0.625), (0.20, 1.83)
 1 - sum(share exp(-rate r)) (Vermote et al. 1997, doi:10.1109/36.581987, eq. 26)."""
 REACH = 10.0
 """Kilometres from which it comes, at most: beyond are 5 %."""
+LEAST = 1e-3
+"""Share of a pixel's surroundings that has to count for their mean to be anything but rounding."""
 INSIDE = 0.38
 """Mean distance between a square's centre and its points, in edges."""
 
@@ -36,12 +38,15 @@ class Surroundings:
         """(rows, columns): the mean around each pixel of those that count.
 
         The fewer there are, the less they are believed, and the more are the others taken to be like the pixel itself:
-        where most of a bright desert passes for cloud, its few dark pixels do not stand for all of it.
+        where most of a bright desert passes for cloud, its few dark pixels do not stand for all of it. A pixel that is NaN
+        is like those that count; 0 where none does.
         """
         around = self._blur(np.where(self._counts > 0, values, 0).astype(np.float32))
         others = 1 - self._weight
-        # Those that count make up the weight, and share that of the others: around / weight x (1 - others^2) + others^2 own.
-        return (around * (1 + others) + others**2 * values).astype(np.float32)
+        mean = np.where(self._weight > LEAST, around / np.maximum(self._weight, LEAST), 0)
+        # Those that count make up the weight, and of the others' share as much again.
+        own = np.where(np.isnan(values), mean, values)
+        return ((1 - others**2) * mean + others**2 * own).astype(np.float32)
 
     def _blur(self, values: Floats) -> Floats:
         reach, (rows, cols) = self._reach, values.shape

@@ -97,7 +97,7 @@ def coefficients(  # noqa: PLR0917 - of one band what find gives of all
     if band == "B08":
         # What counts has every band but this one: where it has no data, the nearest in wavelength has.
         toa = np.where(np.isnan(toa), granule.toa["B8A"], toa)
-    around = surroundings_of(np.nan_to_num(toa), optics, counted)
+    around = surroundings_of(toa, optics, counted)
     gain, bias = gain_and_bias(around, optics, quantification)
     return Coefficients(gain, bias, None, sigma)
 

@@ -87,6 +87,16 @@ def test_what_does_not_count_has_no_say_and_the_less_counts_the_more_is_like_the
     np.testing.assert_array_equal(none, rho)
 
 
+def test_a_gap_is_surrounded_by_what_its_neighbours_are() -> None:
+    """Interpolation between coarse pixels reaches into gaps, so what is there has to be like what is beside it."""
+    rho = np.full((30, 40), 0.3, np.float32)
+    rho[:, 20:] = np.nan
+    found = Surroundings(~np.isnan(rho), PIXEL).mean(rho)
+    np.testing.assert_allclose(found[:, :25], 0.3, atol=1e-3)
+    assert np.isfinite(found).all()
+    assert (Surroundings(np.zeros(rho.shape, bool), PIXEL).mean(np.full_like(rho, np.nan)) == 0).all()
+
+
 def test_a_few_dark_pixels_do_not_stand_for_all_that_is_hidden() -> None:
     """A bright plain that passes for cloud but for dark spots: its pixels stay about as bright as without neighbours."""
     rho = np.full(SHAPE, 0.35, np.float32)
