@@ -17,7 +17,7 @@ from atmospheric_correction.found import HOW, MILLI
 from atmospheric_correction.granule import ASSUMED, Granule, Told
 from atmospheric_correction.physics import BANDS
 from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, FALLBACK, NO_DATA, SATURATION
-from eo.catalog import MASKS, Angles, Auxiliary, Scene
+from eo.catalog import MASKS, Auxiliary, Scene
 from eo.correction import ALBEDO, BIAS, GAIN, PHYSICS, QUALITY, SIGMA, STATISTICS, UNET, corrected
 from eo.errors import CorruptData, InvalidInput
 from eo.imagery import ELEVATION
@@ -30,10 +30,8 @@ Floats = NDArray[np.floating[Any]]
 
 HALF = 0.5
 """Share of physics from which a pixel's quality says so."""
-LOW_SUN, LOWEST_SUN = 76, 80
-"""Degrees from the zenith: up to which physics was fitted to 6S, and beyond which nobody would believe it.
-
-6S's air is flat, and light that low has come through the curved one."""
+LOW_SUN = 76
+"""Degrees from the zenith up to which physics was fitted to 6S."""
 DOUBTFUL = 2.0
 """By how much sigma grows under cirrus and clouds, which no corrector takes away."""
 
@@ -74,7 +72,7 @@ def field(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
     fallback = granule.cells.spread(found.fallback) >= HALF
     codes[(codes == CORRECTED) & fallback] = FALLBACK
     io.cube.write(f"{unit.array}/{QUALITY}", unit.window, codes)
-    counts = _counts(found, codes) | {"low_sun": int(_sun(granule.angles) > LOW_SUN)}
+    counts = _counts(found, codes) | {"low_sun": int(granule.angles.lowest_sun > LOW_SUN)}
     return Part(unit=unit.id, counts=counts, extremes=_extremes(found))
 
 
@@ -109,11 +107,6 @@ def _granule(unit: Unit, scene: Scene, io: UnitIO) -> Granule:
     read = {name: io.cube.read(f"{unit.array}/{name}", unit.window) for name in names}
     if scene.angles is None:
         raise CorruptData(f"scene {scene.id} has no angles in its plan: plan again")
-    if _sun(scene.angles) > LOWEST_SUN:
-        raise InvalidInput(
-            f"over scene {scene.id} the sun stands {_sun(scene.angles):.1f} degrees from the zenith, and its air is known up "
-            f"to {LOWEST_SUN}: choose another date (datetime) or another bbox"
-        )
     return Granule(
         toa={name: reflectance(dn, _radiometry(scene, name)) for name, dn in read.items() if name not in MASKS},
         elevation=io.cube.read(f"{unit.array}/{ELEVATION}", unit.window),
@@ -123,11 +116,6 @@ def _granule(unit: Unit, scene: Scene, io: UnitIO) -> Granule:
         told=Told(inputs["aot"], inputs["water_vapour"], inputs["ozone"], inputs["aerosol"]),
         auxiliary=scene.auxiliary or Auxiliary(),
     )
-
-
-def _sun(angles: Angles) -> float:
-    """Zenith angle where it is largest."""
-    return max(max(row) for row in angles.sun_zenith)
 
 
 def _net(name: str) -> Model:

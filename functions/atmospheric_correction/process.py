@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from eo.card import ITEM
-from eo.correction import UNET, CorrectionInputs, correction
+from eo.correction import UNET, CorrectionInputs, check, correction
 from eo.inputs import CubeInputs, ElevationInputs
-from eo.job import Output, Part, Result
+from eo.job import Output, Part, Plan, Result
 from eo.stage import Stage
 from eo.unit_io import ResultIO
 
@@ -37,8 +37,6 @@ class AtmosphericCorrectionInputs(CorrectionInputs, CubeInputs, ElevationInputs)
     def _the_unet_makes_three(self) -> "AtmosphericCorrectionInputs":
         if self.model == UNET and set(self.bands) != {"B02", "B03", "B04"}:
             raise ValueError(f"model {UNET} makes B02, B03 and B04, not {', '.join(self.bands)}: choose another model")
-        if self.model == UNET and self.resolution not in {None, 10}:
-            raise ValueError(f"model {UNET} knows pixels of 10 m, not of {self.resolution} m: choose another model")
         return self
 
 
@@ -126,6 +124,10 @@ class AtmosphericCorrection:
     def bytes_per_point(self, inputs: AtmosphericCorrectionInputs) -> int:
         """Bytes of a pixel in the files, at most."""
         return 2 * len(inputs.bands) + 1
+
+    def check(self, plan: Plan) -> None:
+        """Refuse what cannot be corrected."""
+        check(plan)
 
     def merge(self, parts: list[Part], io: ResultIO) -> Result:
         """Join the files, draw the picture, describe the result."""

@@ -73,6 +73,11 @@ class Angles:
     origin: Literal["product", "item", "time"]
     """Where they come from: the granule's metadata, the catalogue's item, or the sun's position at the sensing time."""
 
+    @property
+    def lowest_sun(self) -> float:
+        """The sun's zenith angle where it is largest."""
+        return max(max(row) for row in self.sun_zenith)
+
     @classmethod
     def from_dict(cls, values: Json) -> Self:
         """Undo `dataclasses.asdict`, also after JSON, which has lists for tuples."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from eo.catalog import MASKS
+from eo.errors import InvalidInput
 from eo.imagery import imagery
 from eo.job import Plan
 from eo.radiometry import Radiometry
@@ -18,6 +19,11 @@ SURFACE = Radiometry(-1000, 10_000)
 """Of the DNs that are written: reflectance = (DN - 1000) / 10000, as in L2A products since baseline 04.00."""
 PHYSICS, UNET = "physics", "unet-efficientnet-b2"
 """Correctors that need no net on the coarse grid."""
+UNET_METRES = 10
+"""Pixels that the U-Net knows."""
+LOWEST_SUN = 80
+"""Degrees from the zenith beyond which nobody would believe 6S: its air is flat, and light that low has come through the
+curved one."""
 STATISTICS = ("B01", "B02", "B03", "B04", "B8A", "B12")
 """Bands that tell aerosol from ground, looked at on the coarse grid of the whole granule."""
 OPTIONAL = ("B09", "B10", *MASKS)
@@ -75,6 +81,21 @@ def surface(band: str) -> str:
 def corrected(plan: Plan) -> tuple[str, ...]:
     """The bands that a plan corrects, in the order of their wavelengths."""
     return tuple(sorted(name.removeprefix("surface_") for name in plan.targets if name.startswith("surface_")))
+
+
+def check(plan: Plan) -> None:
+    """Refuse what no corrector can do. Raises InvalidInput."""
+    if plan.inputs["model"] == UNET and plan.grid.resolution != UNET_METRES:
+        raise InvalidInput(
+            f"model {UNET} knows pixels of {UNET_METRES} m, not of {plan.grid.resolution} m: choose another model, or "
+            f"resolution {UNET_METRES}"
+        )
+    for scene in plan.scenes:
+        if scene.angles is not None and scene.angles.lowest_sun > LOWEST_SUN:
+            raise InvalidInput(
+                f"over scene {scene.id} the sun stands {scene.angles.lowest_sun:.1f} degrees from the zenith, and its air is "
+                f"known up to {LOWEST_SUN}: choose another date (datetime) or another bbox"
+            )
 
 
 def correction(bands: tuple[str, ...], inputs: Any, *, elevation: bool) -> list[Stage]:  # noqa: ANN401 - CorrectionInputs

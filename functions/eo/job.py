@@ -239,6 +239,10 @@ class Process(Protocol):
         """Bytes of the result for each such pixel."""
         ...
 
+    def check(self, plan: Plan) -> None:
+        """Refuse a plan that cannot work, before anything of it is done. Raises InvalidInput."""
+        ...
+
     def merge(self, parts: list[Part], io: "ResultIO") -> Result:
         """Make the result of the last stage's parts."""
         ...

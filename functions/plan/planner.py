@@ -230,6 +230,7 @@ def _planned(
             *(f"{name} is withheld: no elevation there" for name in heights.withheld),
         ),
     )
+    process.check(plan)
     return Planned(plan, units, traffic)
 
 

@@ -5,10 +5,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from eo.correction import CorrectionInputs, correction
+from eo.correction import CorrectionInputs, check, correction
 from eo.imagery import imagery
 from eo.inputs import CubeInputs, ElevationInputs
-from eo.job import Output, Part, Result
+from eo.job import Output, Part, Plan, Result
 from eo.stage import Stage
 from eo.unit_io import ResultIO
 
@@ -106,6 +106,11 @@ class PointCloud:
     def bytes_per_point(self, inputs: PointCloudInputs) -> int:
         """Bytes of a vertex."""
         return BYTES_PER_POINT[inputs.coordinates]
+
+    def check(self, plan: Plan) -> None:
+        """Refuse what cannot be corrected, where that is asked for."""
+        if plan.inputs["correct"]:
+            check(plan)
 
     def merge(self, parts: list[Part], io: ResultIO) -> Result:
         """Join the bodies, draw the pictures, describe the result."""

@@ -16,7 +16,10 @@ from atmospheric_correction.pictures import GAP, before_after
 from atmospheric_correction.process import AtmosphericCorrection
 from atmospheric_correction.raster import PIXEL
 from eo.errors import InvalidInput, NothingFound
+from eo.settings import Settings
 from l1c import CLOUD, Floats, Tile, correct, dem, fields, flat, order, stock
+from plan.planner import make_plan
+from point_cloud.process import PointCloud
 
 BANDS = ("B02", "B03", "B04")
 
@@ -153,6 +156,16 @@ def test_low_suns_are_marked_and_lower_ones_refused(tmp_path: Path, sun: float, 
     else:
         done = correct(tmp_path, tile.box(0.3, 0.3, 0.3), only="field")
         assert done.parts["field"][0].counts["low_sun"] == said
+
+
+@pytest.mark.parametrize("process", [AtmosphericCorrection(), PointCloud()])
+def test_the_unet_refuses_pixels_that_it_does_not_know(
+    folder: Path, process: AtmosphericCorrection | PointCloud
+) -> None:
+    asked = {"collection": "sentinel-2-l1c", "correct": True} if isinstance(process, PointCloud) else {}
+    inputs = order(folder, TILE.box(0.3, 0.3, 0.3), process, model="unet-efficientnet-b2", resolution=20, **asked)
+    with pytest.raises(InvalidInput, match="pixels of 10 m, not of 20 m: choose another model, or resolution 10"):
+        make_plan(process, inputs, job="j", settings=Settings.from_environment({}))
 
 
 def test_angles_that_no_item_tells_are_the_sun_s_by_the_clock(tmp_path: Path) -> None:
