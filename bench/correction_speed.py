@@ -114,7 +114,9 @@ def rows() -> list[table.Row]:
             find(model)
         except InvalidInput:
             continue
-        air = timed(Tile(size=120 * 915, finest=120), ("field",), model).seconds["field"]
+        # The U-Net's air is that of physics; pixels of 120 m, on which a granule is quickly made, it refuses.
+        by = "physics" if model == UNET else model
+        air = timed(Tile(size=120 * 915, finest=120), ("field",), by).seconds["field"]
         piece = timed(Tile(size=PIECE), ("tiles", "correct"), model)
         rates[model] = WHOLE / (air + piece.tiles + WHOLE / piece.pixels)
         found.append(table.Row(f"{model}: air over a granule (field)", air, "CPU s"))

@@ -1,11 +1,12 @@
 """A corrector small enough to read, with the inputs and outputs of `atmosphere-field`, and folders to find models in."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eo.card import CARD, ITEM, NETWORK, Card, File
+from eo.card import CARD, DIGEST, ITEM, NETWORK, Card, File
 from eo.model import PLACES
 
 BANDS = ("B01", "B02", "B03", "B04", "B8A", "B12")
@@ -152,6 +153,7 @@ def models(folder: Path, data: bytes | None = None, *, name: str = "atmosphere-f
     data = network() if data is None else data
     (folder / name).mkdir()
     (folder / name / NETWORK).write_bytes(data)
-    (folder / name / CARD).write_bytes(card(name, data, **changes).encoded())
-    (folder / name / ITEM).write_text("{}")
+    described = card(name, data, **changes)
+    (folder / name / CARD).write_bytes(described.encoded())
+    (folder / name / ITEM).write_text(json.dumps({"properties": {DIGEST: described.digest}}))
     return folder

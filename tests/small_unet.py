@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from eo.card import CARD, ITEM, NETWORK, Card, File
+from eo.card import CARD, DIGEST, ITEM, NETWORK, Card, File
 from eo.correction import UNET
 from eo.model import PLACES
 from small_net import card
@@ -61,5 +61,5 @@ def unet(folder: Path, *, tile: int | None = 320, halo: int = 128) -> Path:
         (folder / UNET / name).write_bytes(data)
     made: Card = card(UNET, files[NETWORK], bands=BANDS, **said)
     (folder / UNET / CARD).write_bytes(made.encoded())
-    (folder / UNET / ITEM).write_text("{}")
+    (folder / UNET / ITEM).write_text(json.dumps({"properties": {DIGEST: made.digest}}))
     return folder

@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atmospheric_correction.nearby import LARGEST, Nearby
-from atmospheric_correction.quality import CLOUD, CORRECTED, NO_DATA, SATURATED, SATURATION
+from atmospheric_correction.quality import CLOUD, CORRECTED, NO_DATA, SATURATED
 from atmospheric_correction.unet import tiled
 from eo.correction import ALBEDO, BIAS, GAIN, QUALITY, SIGMA_STEP, SURFACE, UNET, corrected, surface
 from eo.grid import Window
 from eo.job import Part, Plan, Unit
+from eo.radiometry import SATURATION
 from eo.thumbnail import lattice, on_lattice
 from eo.unit_io import UnitIO
 

@@ -16,14 +16,14 @@ from atmospheric_correction.correctors import SAID, Found, find
 from atmospheric_correction.found import HOW, MILLI
 from atmospheric_correction.granule import ASSUMED, Granule, Told
 from atmospheric_correction.physics import BANDS
-from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, FALLBACK, NO_DATA, SATURATION
+from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, FALLBACK, NO_DATA
 from eo.catalog import MASKS, Auxiliary, Scene
 from eo.correction import ALBEDO, BIAS, GAIN, PHYSICS, QUALITY, SIGMA, STATISTICS, UNET, corrected
 from eo.errors import CorruptData, InvalidInput
 from eo.imagery import ELEVATION
 from eo.job import Part, Unit
 from eo.model import Model, load
-from eo.radiometry import Radiometry
+from eo.radiometry import SATURATION, Radiometry
 from eo.unit_io import UnitIO
 
 Floats = NDArray[np.floating[Any]]
@@ -70,7 +70,8 @@ def field(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
             io.cube.write(f"{unit.array}/{name}{band}", unit.window, values)
     codes = found.quality.copy()
     fallback = granule.cells.spread(found.fallback) >= HALF
-    codes[(codes == CORRECTED) & fallback] = FALLBACK
+    # Where a band of a coarse pixel is missing, what lies in it and has data is corrected all the same.
+    codes[np.isin(codes, (CORRECTED, NO_DATA)) & fallback] = FALLBACK
     io.cube.write(f"{unit.array}/{QUALITY}", unit.window, codes)
     counts = _counts(found, codes) | {"low_sun": int(granule.angles.lowest_sun > LOW_SUN)}
     return Part(unit=unit.id, counts=counts, extremes=_extremes(found))

@@ -1,14 +1,17 @@
 """The process `atmospheric-correction`: Sentinel-2 L1C to surface reflectance."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from eo.card import ITEM
+from eo.cog_layout import Place, whole
 from eo.correction import UNET, CorrectionInputs, check, correction
+from eo.errors import InvalidInput
 from eo.inputs import CubeInputs, ElevationInputs
 from eo.job import Output, Part, Plan, Result
+from eo.model import read_item
 from eo.stage import Stage
 from eo.unit_io import ResultIO
 
@@ -126,15 +129,18 @@ class AtmosphericCorrection:
         return 2 * len(inputs.bands) + 1
 
     def check(self, plan: Plan) -> None:
-        """Refuse what cannot be corrected."""
+        """Refuse what cannot be corrected or written, before any work is done."""
         check(plan)
+        Place.of(plan.grid, whole(plan))
+        # Whoever plans may have no models; whoever has them learns here that one is damaged.
+        with suppress(InvalidInput):
+            read_item(plan.inputs["model"])
 
     def merge(self, parts: list[Part], io: ResultIO) -> Result:
         """Join the files, draw the picture, describe the result."""
         from atmospheric_correction.result import merge  # noqa: PLC0415 - plan and api need no pictures
         from eo import lineage  # noqa: PLC0415
-        from eo.model import find  # noqa: PLC0415
 
         (model,) = lineage.models(io.plan)
-        io.write(MODEL_ITEM, (find(model["name"]) / ITEM).read_bytes())
+        io.write(MODEL_ITEM, read_item(model["name"]))
         return merge(parts, io, model={**model, "href": f"./{MODEL_ITEM}"})

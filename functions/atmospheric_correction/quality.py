@@ -11,8 +11,6 @@ Codes = NDArray[np.uint8]
 
 NO_DATA, CORRECTED, FALLBACK, SNOW, CIRRUS, CLOUD, SATURATED = range(7)
 """Codes of the quality layer."""
-SATURATION = 65_535
-"""The DN of saturated pixels (Sentinel-2 Products Specification Document, Special_Values)."""
 CIRRUS_B10 = 0.003
 """TOA reflectance at 1.375 um from which there is thin cirrus. Sen2Cor begins at 0.012 (S2-PDGS-MPC-L2A-ATBD); clear ground
 below 1 km shows 0.001, thin clouds that hide it show 0.0035 to 0.007 (five real scenes), and a false alarm here costs a

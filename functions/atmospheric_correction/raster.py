@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, FALLBACK, NO_DATA, SATURATED, SNOW
 from atmospheric_correction.spectra import series
 from eo import cog, correction
-from eo.cog_layout import Band, Layout, Raster, layout
+from eo.cog_layout import Band, Raster, whole
 from eo.correction import SURFACE, corrected
 from eo.grid import Window
 from eo.job import Part, Plan, Unit
@@ -47,11 +47,6 @@ QUALITY_RASTER = Raster("quality", "uint8", (Band("quality"),), 0, classes=True)
 def uncertainty_raster(bands: tuple[str, ...]) -> Raster:
     """The uncertainty of surface reflectance as a file."""
     return Raster("uncertainty", "uint16", tuple(Band(f"{band} 1-sigma", 1e-4, 0.0) for band in bands), 0)
-
-
-def whole(plan: Plan) -> Layout:
-    """How the files of full resolution are laid out."""
-    return layout(plan.grid.window, lattice=plan.lattice, chunk=plan.chunk)
 
 
 def encode(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the stage before has no reduce

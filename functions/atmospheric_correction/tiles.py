@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atmospheric_correction.quality import SATURATION
 from eo.correction import SURFACE
 from eo.errors import CorruptData
 from eo.grid import Window
-from eo.radiometry import NODATA, Radiometry
+from eo.radiometry import NODATA, SATURATION, Radiometry
 from eo.tiling import Tiling
 
 if TYPE_CHECKING:

@@ -12,6 +12,8 @@ from pydantic import Field, model_validator
 from eo.stage import Record
 
 CARD, ITEM, NETWORK = "card.json", "item.json", "model.onnx"
+DIGEST = "eo_shards:digest"
+"""Property of the STAC item that says whose it is: `Card.digest`."""
 
 NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 """Names of models, which are names of folders too."""

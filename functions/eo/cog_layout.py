@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from eo.errors import InvalidInput
 from eo.grid import TargetGrid, Window
+from eo.job import Plan
 
 SMALLEST, LARGEST = 16, 256
 """Tile edges in pixels: TIFF wants multiples of 16 (TIFF 6.0, section 15); one of 256 is a request of 0.1-0.3 MB."""
@@ -116,6 +117,11 @@ def layout(
     return Layout(whole, tile, own, max(own, _coarsest(max(whole.width, whole.height), tile)))
 
 
+def whole(plan: Plan) -> Layout:
+    """Lay out the files of a job's full resolution. Raises as `layout`."""
+    return layout(plan.grid.window, lattice=plan.lattice, chunk=plan.chunk)
+
+
 def undivided(window: Window) -> Layout:
     """Lay out a file that one process makes as a whole: it begins where its pixels do."""
     tile = min(LARGEST, max(SMALLEST, _power_of_two(max(window.width, window.height))))
@@ -150,9 +156,9 @@ class Place:
     """Edge of a pixel in metres."""
 
     @classmethod
-    def of(cls, grid: TargetGrid, whole: Layout) -> "Place":
-        """The place of a layout's pixels on the target grid."""
-        return cls(epsg(grid.crs), grid.x(whole.window.col), grid.y(whole.window.row), grid.resolution)
+    def of(cls, grid: TargetGrid, laid: Layout) -> "Place":
+        """The place of a layout's pixels on the target grid. Raises as `epsg`."""
+        return cls(epsg(grid.crs), grid.x(laid.window.col), grid.y(laid.window.row), grid.resolution)
 
 
 def epsg(crs: str) -> int:

@@ -70,6 +70,11 @@ class CorrectionInputs(BaseModel):
     def _nets_find_aerosol(self) -> "CorrectionInputs":
         if self.model != "physics" and self.aot is not None:
             raise ValueError(f"model {self.model} finds the AOT itself: leave aot out, or choose model physics")
+        if self.model != "physics" and self.aerosol != "continental":
+            raise ValueError(
+                f"model {self.model} finds the aerosol type itself, {self.aerosol} or not: leave aerosol out, or choose model "
+                "physics"
+            )
         return self
 
 

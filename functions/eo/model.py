@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from eo.card import CARD, NAME, NETWORK, Card, Tensor
+from eo import strict_json
+from eo.card import CARD, DIGEST, ITEM, NAME, NETWORK, Card, Tensor
 from eo.errors import CorruptData, InvalidInput
 
 if TYPE_CHECKING:
@@ -106,6 +107,27 @@ def read_card(name: str) -> Card:
     """The card alone: its files are not looked at. Raises as `load` does."""
     folder = find(name)
     return _card(folder, _read(folder / CARD))
+
+
+def read_item(name: str) -> bytes:
+    """The STAC item of the model that the card describes, as it is stored; other files are not looked at.
+
+    Raises InvalidInput where there is no such model, CorruptData where the item is missing, no JSON or that of other files.
+    """
+    folder = find(name)
+    card, path = _card(folder, _read(folder / CARD)), folder / ITEM
+    data = _read(path)
+    try:
+        item = strict_json.parse(data, str(path))
+    except InvalidInput as error:
+        raise CorruptData(f"{error}; {REMEDY}") from None
+    properties = item.get("properties") if isinstance(item, dict) else None
+    digest = properties.get(DIGEST) if isinstance(properties, dict) else None
+    if digest != card.digest:
+        raise CorruptData(
+            f"{path} is the STAC item of a model of {DIGEST} {str(digest)[:64]}, its card's is {card.digest}: {REMEDY}"
+        )
+    return data
 
 
 def find(name: str) -> Path:

@@ -18,6 +18,8 @@ from eo.errors import CorruptData, InvalidInput
 
 NODATA = 0
 """The DN that says "no data" in every Sentinel-2 band."""
+SATURATION = 65_535
+"""The DN of saturated pixels (Sentinel-2 Products Specification Document, Special_Values)."""
 
 _DN = np.arange(1 << 16, dtype=np.int64)
 _SCL_CODES = 12

@@ -9,6 +9,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from eo.radiometry import SATURATION
+
 Doubles = NDArray[np.float64]
 T = TypeVar("T", bound=np.generic)
 
@@ -75,7 +77,7 @@ def bilinear_dn(dn: NDArray[np.uint16], u: Doubles, v: Doubles) -> NDArray[np.ui
 
     A point whose nearest pixel has no data has none; elsewhere the weights of the neighbours that have data are
     scaled to sum to one, so a border of no data neither darkens nor eats into its neighbours.
-    Rounds half up; never turns data into 0.
+    Rounds half up; never turns data into 0. Saturated where a neighbour with a weight is: how bright it was is not known.
     """
     height, width = dn.shape
     col, right, on_u = _cells(u, width)
@@ -87,13 +89,16 @@ def bilinear_dn(dn: NDArray[np.uint16], u: Doubles, v: Doubles) -> NDArray[np.ui
     weights = [(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down]
     total = np.zeros(u.shape)
     known = np.zeros(u.shape)
+    burnt = np.zeros(u.shape, bool)
     for value, weight in zip(neighbours, weights, strict=True):
         total += value * weight
         known += np.where(value > 0, weight, 0.0)
+        burnt |= (value == SATURATION) & (weight > 0)
     has_data = nearest(dn, u, v, outside=0) > 0
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.floor(total / known + 0.5)
-    return np.where(has_data & on_u & on_v & (known > 0), np.clip(mean, 1, 65535), 0).astype(np.uint16)
+    mean = np.where(burnt, SATURATION, np.clip(mean, 1, SATURATION))
+    return np.where(has_data & on_u & on_v & (known > 0), mean, 0).astype(np.uint16)
 
 
 def nearest(values: NDArray[T], u: Doubles, v: Doubles, *, outside: int) -> NDArray[T]:
@@ -108,9 +113,15 @@ def nearest(values: NDArray[T], u: Doubles, v: Doubles, *, outside: int) -> NDAr
 
 
 def mean_dn(dn: NDArray[np.uint16], edge: int) -> NDArray[np.uint16]:
-    """Mean of the pixels with data in blocks of edge x edge; 0 where a block has none. Partial blocks are dropped."""
+    """Mean of the pixels with data in blocks of edge x edge; 0 where a block has none. Partial blocks are dropped.
+
+    Saturated where one of the pixels is: how bright it was is not known.
+    """
     rows, cols = dn.shape[0] // edge, dn.shape[1] // edge
     blocks = dn[: rows * edge, : cols * edge].reshape(rows, edge, cols, edge)
     total = blocks.sum(axis=(1, 3), dtype=np.uint64)
     count = (blocks > 0).sum(axis=(1, 3), dtype=np.uint64)
-    return np.where(count > 0, (2 * total + count) // np.maximum(2 * count, 1), 0).astype(np.uint16)
+    mean = np.where(count > 0, (2 * total + count) // np.maximum(2 * count, 1), 0).astype(np.uint16)
+    if dn.size and dn.max() == SATURATION:
+        mean[(blocks == SATURATION).any(axis=(1, 3))] = SATURATION
+    return mean

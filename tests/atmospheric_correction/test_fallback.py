@@ -58,6 +58,21 @@ def test_physics_takes_over_where_a_net_is_impossible(
     assert "corrected by physics, since the model left its physical bounds" in net.notes
 
 
+def test_where_a_band_is_dead_the_quality_says_that_physics_stood_in(tmp_path: Path) -> None:
+    """A coarse pixel without all bands tells the net nothing."""
+
+    def dead(band: str, dn: np.ndarray) -> None:
+        if band == "B01":
+            dn[...] = 0
+
+    tile = Tile(size=4_920, change=dead)
+    done = correct(stock(tmp_path, tile), tile.box(0.3, 0.3, 0.3), model="atmosphere-field")
+    codes = done.target("quality")
+    assert done.parts["field"][0].counts["fallback_milli"] == 1000 * done.parts["field"][0].counts["cells"]
+    assert set(np.unique(codes)) <= {0, 2}
+    assert (codes == 2).any()
+
+
 def test_what_physics_takes_over_does_not_depend_on_shards_or_bands(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,10 +11,10 @@ from atmospheric_correction import physics
 from atmospheric_correction.correctors import Found, find
 from atmospheric_correction.field import coefficients, reflectance, surroundings
 from atmospheric_correction.granule import OZONE, WATER, Granule, Told
-from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, NO_DATA, SATURATION, SNOW, grown
+from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, NO_DATA, SNOW, grown
 from eo.catalog import Angles, Auxiliary
 from eo.model import load
-from eo.radiometry import Radiometry
+from eo.radiometry import SATURATION, Radiometry
 from l1c import CLOUD as CLOUDY
 from l1c import PLANT, SOIL, optics
 from l1c import SNOW as SNOWY

@@ -1,6 +1,7 @@
 """Whole corrections: what is asked for is what is delivered, and what cannot be done is refused."""
 
 import io
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from api.describe import description
 from atmospheric_correction.pictures import GAP, before_after
 from atmospheric_correction.process import AtmosphericCorrection
 from atmospheric_correction.raster import PIXEL
-from eo.errors import InvalidInput, NothingFound
+from eo.errors import CorruptData, InvalidInput, NothingFound
+from eo.folder_store import FolderStore
+from eo.model import PLACES
 from eo.settings import Settings
 from l1c import CLOUD, Floats, Tile, correct, dem, fields, flat, order, stock
+from merge.fan_in import fan_in
 from plan.planner import make_plan
 from point_cloud.process import PointCloud
 
@@ -114,6 +118,27 @@ def test_all_files_that_the_process_names_are_there(folder: Path) -> None:
     assert {name: done.result.files[name] for name in same} == {name: again.result.files[name] for name in same}
 
 
+def burnt(_band: str, dn: NDArray[np.uint16]) -> None:
+    """A pixel of a thousand is saturated."""
+    dn[np.random.default_rng(5).random(dn.shape) < 1e-3] = 65_535
+
+
+@pytest.mark.parametrize("resolution", [10, 20])
+def test_saturated_pixels_change_no_others(tmp_path: Path, resolution: int) -> None:
+    """Neither by the air that is found, nor where pixels are averaged."""
+    made = {}
+    for name, change in (("clean", None), ("burnt", burnt)):
+        tile = Tile(size=4_920, change=change)
+        made[name] = correct(stock(tmp_path / name, tile), tile.box(0.3, 0.3, 0.3), resolution=resolution)
+    codes = made["burnt"].target("quality")
+    assert 5e-4 < (codes == 6).mean() < 0.02 * (resolution // 10) ** 2
+    good = codes == 1
+    assert good.mean() > 0.5
+    for band in ("B02", "B03", "B04"):
+        ours, theirs = (made[name].target(f"surface_{band}").astype(int) for name in ("burnt", "clean"))
+        assert np.abs(ours - theirs)[good & (ours > 0)].max() <= 30, band
+
+
 def test_a_job_of_one_pixel(folder: Path) -> None:
     done = correct(folder, TILE.box(0.7, 0.7, 0.0005))
     assert done.target("quality").size <= 4
@@ -205,8 +230,59 @@ def test_heights_beyond_the_dem_are_the_mean_of_the_known_ones(tmp_path: Path) -
     tile = Tile(size=2_400, height=0).write(tmp_path / "c")
     dem(tmp_path / "dem.tif", replace(tile, size=600), rough=False)
     done = correct(tmp_path, tile.box(0.1, 0.1, 0.8))
-    assert done.parts["context"][0].counts["voids"] > 100
+    counts = done.parts["context"][0].counts
+    assert counts["voids"] > 100
+    share = f"{100 * counts['voids'] / counts['cells']:.2f} % of the granule; the mean of what is known stands in"
+    assert f"{done.plan.scene_names[0]}: elevation is unknown over {share}" in done.notes
     assert (done.target("quality") == 1).sum() == done.result.summary["pixels_inside"]
+
+
+def test_known_heights_are_no_matter_of_a_note_and_a_granule_without_any_is(folder: Path, tmp_path: Path) -> None:
+    done = correct(folder, BOX)
+    assert done.parts["context"][0].counts["voids"] == 0
+    assert "elevation is unknown" not in done.notes
+    tile = Tile(size=2_400, height=0).write(tmp_path / "c")
+    with rasterio.open(dem(tmp_path / "dem.tif", tile), "r+") as file:
+        file.write(np.full((1, *file.shape), np.nan, np.float32))
+    done = correct(tmp_path, tile.box(0.3, 0.3, 0.3))
+    assert "elevation is unknown over the whole granule; sea level stands in" in done.notes
+
+
+@pytest.mark.parametrize(
+    ("chunk", "crs", "said"),
+    [
+        (37, None, "chunks of 37 pixels cannot be cut into tiles .* set EO_SHARDS_CHUNK to a multiple of 16"),
+        (64, "ESRI:102031", "the CRS ESRI:102031 has no EPSG code .* give --crs, such as EPSG:32632"),
+    ],
+)
+def test_what_no_geotiff_can_hold_is_refused_when_planned(folder: Path, chunk: int, crs: str | None, said: str) -> None:
+    settings = Settings.from_environment({"EO_SHARDS_CHUNK": str(chunk)})
+    with pytest.raises(InvalidInput, match=said):
+        make_plan(AtmosphericCorrection(), order(folder, BOX, crs=crs), job="j", settings=settings)
+
+
+@pytest.mark.parametrize("damage", ["missing", "another model's"])
+def test_a_model_without_its_item_is_refused_when_planned_and_when_merged(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    """Whoever plans without any models, as a function on AWS may, does not need the item."""
+    models = tmp_path / "models"
+    shutil.copytree(PLACES[1] / "physics", models / "physics")
+    monkeypatch.setenv("EO_SHARDS_MODELS", str(models))
+    done = correct(folder, BOX, only="raster")
+    monkeypatch.setenv("EO_SHARDS_MODELS", str(tmp_path / "none"))
+    settings = Settings.from_environment({"EO_SHARDS_CHUNK": "64"})
+    assert make_plan(AtmosphericCorrection(), order(folder, BOX), job="j", settings=settings).units
+    monkeypatch.setenv("EO_SHARDS_MODELS", str(models))
+    item = models / "physics" / "item.json"
+    item.unlink()
+    if damage != "missing":
+        item.write_bytes((PLACES[1] / "atmosphere-field" / "item.json").read_bytes())
+    said = r"physics.item\.json .*fetch the model's folder again"
+    with pytest.raises(CorruptData, match=said):
+        make_plan(AtmosphericCorrection(), order(folder, BOX), job="j", settings=settings)
+    with pytest.raises(CorruptData, match=said):
+        fan_in(done.plan, done.parts["raster"], store=FolderStore(done.home))
 
 
 @pytest.mark.parametrize(
@@ -222,6 +298,7 @@ def test_heights_beyond_the_dem_are_the_mean_of_the_known_ones(tmp_path: Path) -
         ({"ozone": 320}, "less than or equal to 0.7"),
         ({"model": "sen2cor"}, "physics"),
         ({"aerosol": "volcanic"}, "continental"),
+        ({"model": "atmosphere-field", "aerosol": "urban"}, "finds the aerosol type itself"),
         ({"collection": "sentinel-2-l2a"}, "sentinel-2-l1c"),
     ],
 )

@@ -16,12 +16,13 @@ from PIL import Image
 from rio_cogeo.cogeo import cog_validate
 
 from atmospheric_correction.item import EXTENSIONS
-from atmospheric_correction.raster import PIXEL, encode, whole
+from atmospheric_correction.raster import PIXEL, encode
 from atmospheric_correction.result import merge
 from atmospheric_correction.spectra import described, merged, series
 from eo.bbox import BBox
 from eo.catalog import Scene
 from eo.checksums import damaged, listed
+from eo.cog_layout import whole
 from eo.correction import corrected
 from eo.cube import Cube
 from eo.errors import LostWork, NothingFound
@@ -189,6 +190,9 @@ def run(
         write_units(store, made.job, stage, units)
     write_units(store, made.job, "field", [Unit(id="s", window=Window(0, 0, 61, 61))])
     store.write(part_key(made, "field", "s"), [AIR.model_dump_json().encode()])
+    write_units(store, made.job, "context", [Unit(id="s", window=Window(0, 0, 61, 61))])
+    below = Part(unit="s", counts={"cells": 61 * 61, "voids": 0})
+    store.write(part_key(made, "context", "s"), [below.model_dump_json().encode()])
     for unit in units:
         aligned = {"inside": unit.window.pixels, "empty": 0, "masked": 0, "void": 0, "valid": unit.window.pixels}
         store.write(part_key(made, "align", unit.id), [Part(unit=unit.id, counts=aligned).model_dump_json().encode()])

@@ -89,6 +89,8 @@ def test_dns_are_bilinear_among_those_with_data(values: NDArray[np.uint16], plac
         known = [(int(values[row, col]), weight) for row, col, weight in parts or [] if values[row, col] > 0]
         if not known or closest == 0:
             assert dn == 0
+        elif any(value == 65_535 for value, _ in known):
+            assert dn == 65_535
         else:
             truth = sum(value * weight for value, weight in known) / sum(weight for _, weight in known)
             assert dn >= 1
@@ -116,7 +118,8 @@ def test_a_mean_is_that_of_the_pixels_with_data(values: NDArray[np.uint16], edge
         block = values[row * edge : (row + 1) * edge, col * edge : (col + 1) * edge]
         data = [int(value) for value in block.ravel() if value]
         # Half up, in integers.
-        assert mean == ((2 * sum(data) + len(data)) // (2 * len(data)) if data else 0)
+        truth = (2 * sum(data) + len(data)) // (2 * len(data)) if data else 0
+        assert mean == (65_535 if 65_535 in data else truth)
 
 
 def test_a_large_mean_does_not_overflow() -> None:
@@ -144,3 +147,12 @@ def test_between_whole_posts_a_point_does_not_look_beyond() -> None:
     values = np.array([[1.0, 2.0, np.nan], [3.0, 4.0, np.nan], [np.nan, np.nan, np.nan]], np.float32)
     u, v = np.array([0.0, 1.0, 0.5, 1.0, 1.0001]), np.array([0.0, 1.0, 1.0, 0.25, 0.0])
     np.testing.assert_array_equal(bilinear_float(values, u, v), np.array([1, 4, 3.5, 2.5, np.nan], np.float32))
+
+
+def test_what_a_saturated_pixel_takes_part_in_is_saturated() -> None:
+    """How bright it was is not known, so no mean with it is a number."""
+    dn = np.full((4, 6), 1000, np.uint16)
+    dn[0, 0], dn[3, 5] = 65535, 0
+    np.testing.assert_array_equal(mean_dn(dn, 2), [[65535, 1000, 1000], [1000, 1000, 1000]])
+    u, v = np.array([0.4, 0.9, 1.0, 2.5]), np.array([0.0, 0.9, 0.0, 0.5])
+    np.testing.assert_array_equal(bilinear_dn(dn, u, v), [65535, 65535, 1000, 1000])

@@ -8,7 +8,7 @@ import hashlib
 import re
 from typing import Any
 
-from eo.card import CARD, NETWORK, Card, File, Tensor
+from eo.card import CARD, DIGEST, NETWORK, Card, File, Tensor
 
 STAC_VERSION = "1.1.0"
 EXTENSIONS = [
@@ -150,7 +150,7 @@ def _own(card: Card) -> dict[str, Any]:
     """What no extension has a field for, and nobody should have to open the card to know."""
     return {
         "eo_shards:version": card.version,
-        "eo_shards:digest": card.digest,
+        DIGEST: card.digest,
         "eo_shards:satellites": list(card.satellites),
         "eo_shards:intended_use": card.intended_use,
         "eo_shards:out_of_scope": list(card.out_of_scope),
