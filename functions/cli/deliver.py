@@ -1,9 +1,10 @@
 """The last step of a local job: its result appears in the user's folder whole, or not at all."""
 
+import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from eo.checksums import CHECKSUMS, composite, damaged, listed
@@ -13,6 +14,9 @@ from eo.folder_store import FolderStore
 from eo.job import Part, Plan, Result
 from eo.usage import Meter
 from merge.fan_in import fan_in
+
+REPLACED = ".replaced"
+"""Folder, inside of the hidden one, of the files that a result takes the place of, until all of it is there."""
 
 
 def check_out(out: Path) -> None:
@@ -29,15 +33,15 @@ def deliver(plan: Plan, parts: list[Part], *, store: FolderStore, out: Path, met
     """Merge in a hidden folder inside of `out`, then rename what was made: an equal or other result there stays till then.
 
     The store's result folder is a link to where the files are. Raises what merging and writing raise; `out` then is
-    what it was.
+    what it was. Only a process that is killed (SIGKILL, a power cut) between the renames leaves files of this result
+    beside those of an earlier one, whose others then are in the hidden folder: the same order again delivers whole.
     """
     link = store.path(f"jobs/{plan.job}/result")
     with _staging(out, plan.job) as staging:
         _point(link, staging)
         result = fan_in(plan, parts, store=meter.store, meter=meter)
-        for name in result.files:
-            (staging / name).replace(out / name)
-    _point(link, out)
+        with _alone(out), _exchanged(staging, out, result.files):
+            _point(link, out)
     return result
 
 
@@ -71,6 +75,54 @@ def _staging(out: Path, job: str) -> Iterator[Path]:
         with suppress(OSError):  # not empty
             for folder in above:
                 folder.rmdir()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait for other jobs that rename into this folder, and keep them waiting, where the file system has such locks."""
+    with ExitStack() as held:
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _exchanged(staging: Path, out: Path, names: Collection[str]) -> Iterator[None]:
+    """Rename files of the hidden folder into `out`. Where that or the block fails, all goes back to where it was.
+
+    Raises InvalidInput, before anything is renamed, where a folder has the name of a file.
+    """
+    for name in names:
+        if (out / name).is_dir() and not (out / name).is_symlink():
+            raise InvalidInput(
+                f"--out {out}: {out / name} is a folder, the result has a file of that name; move it away or choose "
+                "another --out"
+            )
+    (staging / REPLACED).mkdir()
+    begun: list[str] = []
+    try:
+        for name in names:
+            begun.append(name)
+            with suppress(FileNotFoundError):
+                (out / name).rename(staging / REPLACED / name)
+            (staging / name).rename(out / name)
+        yield
+    except BaseException:
+        for name in reversed(begun):
+            with suppress(OSError):  # the first error is the one to be told, and the other files are to go back
+                _put_back(staging, out, name)
+        raise
+
+
+def _put_back(staging: Path, out: Path, name: str) -> None:
+    """Undo what was done for one file, by what lies where: a signal may have come between any two renames."""
+    replaced = staging / REPLACED / name
+    if os.path.lexists(replaced):
+        replaced.replace(out / name)
+    elif not os.path.lexists(staging / name):
+        (out / name).unlink()
 
 
 def _point(link: Path, target: Path) -> None:

@@ -85,8 +85,8 @@ def assemble(head: int, bodies: Sequence[int], limits: Limits = S3) -> list[Part
     total = head + sum(bodies)
     if total > limits.whole:
         raise TooLarge(
-            f"the result would have {total:,} bytes, but an object of S3 has at most {limits.whole:,}: lower "
-            "sampled_fraction, or order parts of the area as jobs of their own"
+            f"the result would have {total:,} bytes, but an object of S3 has at most {limits.whole:,}: choose "
+            "a smaller bbox or a coarser resolution, or order parts of the area as jobs of their own"
         )
     work = _Assembly(limits)
     if head:

@@ -122,7 +122,7 @@ class BucketStore:
                 if size > MAX_PUT:
                     raise TooLarge(
                         f"{self._target(key)} has more than {MAX_PUT:,} bytes, the most that S3 takes in one request: "
-                        "lower sampled_fraction, or EO_SHARDS_WORKER_MEMORY for smaller shards"
+                        "choose a smaller bbox or a coarser resolution, or lower EO_SHARDS_WORKER_MEMORY for smaller shards"
                     )
                 digest.update(piece)
                 with explained(Path(tempfile.gettempdir()) / Path(key).name):

@@ -36,7 +36,8 @@ def explained(where: Path) -> Iterator[None]:
             free = shutil.disk_usage(folder).free
             raise TooLarge(
                 f"no room to write {where.name} in {folder}: {reason}, {free / 1e6:,.0f} MB free; free some space and run "
-                "the same command again, or set EO_SHARDS_HOME or --out to a larger disk, or lower sampled_fraction"
+                "the same command again, or set EO_SHARDS_HOME or --out to a larger disk, or choose a smaller bbox or a "
+                "coarser resolution"
             ) from None
         if error.errno in REFUSALS:
             raise InvalidInput(

@@ -216,6 +216,6 @@ def check_disk(predicted: Prediction, *, scratch: Path, out: Path) -> None:
         free = shutil.disk_usage(folder).free
         if size > free:
             raise TooLarge(
-                f"the job needs about {size / 1e6:,.0f} MB of disk, {folder} has {free / 1e6:,.0f} MB free: lower "
-                "sampled_fraction, choose a smaller bbox, or set EO_SHARDS_HOME and --out to larger disks"
+                f"the job needs about {size / 1e6:,.0f} MB of disk, {folder} has {free / 1e6:,.0f} MB free: choose "
+                "a smaller bbox or a coarser resolution, or set EO_SHARDS_HOME and --out to larger disks"
             )

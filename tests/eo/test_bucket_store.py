@@ -83,7 +83,7 @@ class TestObjects:
 
     def test_more_than_s3_takes_at_once_is_refused(self, store: BucketStore, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(bucket_store, "MAX_PUT", 10)
-        with pytest.raises(TooLarge, match=r"more than 10 bytes.*sampled_fraction"):
+        with pytest.raises(TooLarge, match=r"more than 10 bytes.*choose a smaller bbox"):
             store.write("a", [b"x" * 11])
         assert not store.exists("a")
 

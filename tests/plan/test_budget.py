@@ -344,7 +344,7 @@ def test_too_much_is_refused_with_value_limit_and_remedy(changed: dict[str, Any]
 def test_disks_are_added_up_where_they_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 114_999})
     monkeypatch.setattr("plan.budget.shutil.disk_usage", lambda _: usage)
-    with pytest.raises(TooLarge, match=r"about 0 MB of disk, .* has 0 MB free: lower sampled_fraction"):
+    with pytest.raises(TooLarge, match=r"about 0 MB of disk, .* has 0 MB free: choose a smaller bbox or"):
         budget.check_disk(PREDICTED, scratch=tmp_path / "a" / "b", out=tmp_path / "c")
     usage.free = 115_000
     budget.check_disk(PREDICTED, scratch=tmp_path / "a" / "b", out=tmp_path / "c")
