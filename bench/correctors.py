@@ -14,6 +14,7 @@ from atmospheric_correction.air import forward, inverse, surroundings_of, unifor
 from atmospheric_correction.granule import Told
 from atmospheric_correction.quality import CIRRUS, CLOUD, NO_DATA
 from eo.errors import InvalidInput
+from eo.found_air import CLIMATOLOGY
 from eo.model import Model, load
 from training.atmospheric_correction.pixelsets import PixelSets
 from training.atmospheric_correction.scenes import OPTICS
@@ -72,7 +73,7 @@ def results(case: Case, *, adjacency: bool) -> Iterator[tuple[str, dict[str, Flo
         "physics, told AOT but not the type": replace(told, aerosol="continental"),
         "physics, forecast AOT": replace(told, aerosol="continental", aot=min(forecast, 2.0)),
         "physics, dark pixels": replace(told, aerosol="continental", aot=None),
-        "physics, AOT 0.12": replace(told, aerosol="continental", aot=physics.CLIMATOLOGY),
+        "physics, AOT 0.12": replace(told, aerosol="continental", aot=CLIMATOLOGY),
     }
     for name, saying in modes.items():
         if adjacency and name not in {"physics, told AOT and type", "physics, dark pixels"}:

@@ -12,6 +12,7 @@ from atmospheric_correction.air import LEVELS, OPTICS, Air, uniform_inverse
 from atmospheric_correction.granule import Granule
 from atmospheric_correction.physics import State
 from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, grown, quality
+from eo.found_air import CLIMATOLOGY
 from eo.model import Model
 
 Floats = NDArray[np.floating[Any]]
@@ -130,7 +131,7 @@ def by_physics(looked: Looked, bands: Sequence[str], table: Model) -> Found:
     granule, cells = looked.granule, looked.granule.cells
     aot, who = granule.aot
     kind = granule.told.aerosol
-    fields = np.full(cells.count, physics.CLIMATOLOGY, np.float32)
+    fields = np.full(cells.count, CLIMATOLOGY, np.float32)
     if aot is not None:
         fields[:] = aot
     elif {"B02", "B04", "B8A", "B12"} <= set(looked.names) and looked.valid.any():

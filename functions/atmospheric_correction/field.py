@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from atmospheric_correction.adjacency import Surroundings
 from atmospheric_correction.air import gain_and_bias, surroundings_of, uniform_gain_and_bias
 from atmospheric_correction.correctors import SAID, Found, find
-from atmospheric_correction.found import HOW, MILLI
-from atmospheric_correction.granule import ASSUMED, Granule, Told
+from atmospheric_correction.granule import Granule, Told
 from atmospheric_correction.physics import BANDS
 from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, FALLBACK, NO_DATA
 from eo.catalog import MASKS, Auxiliary, Scene
 from eo.correction import ALBEDO, BIAS, GAIN, PHYSICS, QUALITY, SIGMA, STATISTICS, UNET, corrected
 from eo.errors import CorruptData, InvalidInput
+from eo.found_air import ASSUMED, HOW, MILLI
 from eo.imagery import ELEVATION
 from eo.job import Part, Unit
 from eo.model import Model, load

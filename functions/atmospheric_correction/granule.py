@@ -12,11 +12,10 @@ from atmospheric_correction.cells import Cells
 from atmospheric_correction.physics import State
 from atmospheric_correction.water import water_vapour
 from eo.catalog import Angles, Auxiliary
+from eo.found_air import ASSUMED
 
 Floats = NDArray[np.floating[Any]]
 
-ASSUMED = "assumed"
-"""Who tells where nobody does."""
 OZONE, WATER = 0.32, 2.0
 """cm-atm and g/cm2 where nothing tells: mid-latitude means."""
 WATER_HEIGHT = 2.3

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atmospheric_correction.air import LEVELS, OPTICS
+from eo.found_air import CLIMATOLOGY
 from eo.model import Model
 
 Floats = NDArray[np.floating[Any]]
@@ -16,8 +17,6 @@ TYPES = ("continental", "maritime", "urban", "desert")
 """Aerosol types of 6S, in the order of the models' inputs and outputs."""
 BANDS = ("B01", "B02", "B03", "B04", "B08", "B8A", "B12")
 """Those of the table."""
-CLIMATOLOGY = 0.12
-"""AOT at 550 nm where nothing else tells: about the mean over land."""
 TRIED = np.geomspace(0.01, 2.0, 24).astype(np.float32)
 """AOTs between which dark pixels decide."""
 RED_OF_INFRARED, BLUE_OF_INFRARED = 0.5, 0.25

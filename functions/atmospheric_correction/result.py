@@ -2,13 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atmospheric_correction import found
 from atmospheric_correction.item import BEFORE_AFTER, ITEM, QUALITY_FILE, SPECTRA, SURFACE, UNCERTAINTY, stac_item
 from atmospheric_correction.pictures import before_after
 from atmospheric_correction.quality import CIRRUS, CLOUD, FALLBACK, SATURATED, SNOW
@@ -21,7 +20,7 @@ from atmospheric_correction.raster import (
     uncertainty_raster,
 )
 from atmospheric_correction.spectra import BINS, STEP, described, merged
-from eo import cog
+from eo import cog, found_air
 from eo.cog_layout import Place, epsg, undivided, whole
 from eo.correction import SIGMA_STEP, corrected
 from eo.correction import SURFACE as SURFACE_RADIOMETRY
@@ -77,13 +76,13 @@ def merge(parts: list[Part], io: ResultIO, *, model: Mapping[str, str]) -> Resul
         "bounds": bounds,
         "model": dict(model),
         "attributions": attributions(plan),
-        "air": found.air(io.parts("field"), plan.scene_names),
+        "air": found_air.air(io.parts("field"), plan.scene_names),
         "notes": [
             *plan.notes,
             *left_out(counts, plan),
             *_notes(counts),
-            *found.notes(io.parts("field"), plan.scene_names),
-            *_unknown_elevation(io.parts("context"), plan.scene_names),
+            *found_air.notes(io.parts("field"), plan.scene_names),
+            *found_air.unknown_elevation(io.parts("context"), plan.scene_names),
         ],
     }
     item = stac_item(plan, summary, sizes=io.sizes, digests=io.digests, where=rasters, shape=picture.shape[:2])
@@ -202,20 +201,6 @@ def _notes(counts: Counter[str]) -> list[str]:
     }
     counted = ((counts[f"quality_{code}"], text) for code, text in notes.items())
     return [f"{text}: {pixels(count)} ({share(count / inside)})" for count, text in counted if count]
-
-
-def _unknown_elevation(parts: Sequence[Part], names: Sequence[str]) -> list[str]:
-    """Where the air was taken to lie on another ground than its own (`Granule.ground`)."""
-    lines = []
-    for name, counts in zip(names, (part.counts for part in parts), strict=True):
-        voids, cells = counts["voids"], counts["cells"]
-        if voids == cells:
-            lines.append(f"{name}: elevation is unknown over the whole granule; sea level stands in")
-        elif voids:
-            lines.append(
-                f"{name}: elevation is unknown over {share(voids / cells)} of the granule; the mean of what is known stands in"
-            )
-    return lines
 
 
 def _why_empty(counts: Counter[str], plan: Plan) -> str:

@@ -120,5 +120,6 @@ def own(plan: Plan, summary: Mapping[str, Any]) -> dict[str, Any]:
         "eo_shards:inputs": lineage.inputs(plan),
         "eo_shards:sources": lineage.sources(plan),
         "eo_shards:models": lineage.models(plan),
+        **({"eo_shards:air": summary["air"]} if "air" in summary else {}),
         "eo_shards:notes": summary["notes"],
     }

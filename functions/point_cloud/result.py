@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eo import lineage
+from eo import found_air, lineage
 from eo.errors import NothingFound
 from eo.job import Part, Plan, Result
 from eo.outcome import align_counts, attributions, left_out, pixels
@@ -56,6 +56,11 @@ def merge(parts: list[Part], io: ResultIO) -> Result:
         "attributions": attributions(plan),
         "notes": [*plan.notes, *left_out(counts, plan)],
     }
+    if plan.inputs.get("correct"):  # plans of older software do not say
+        field = io.parts("field")
+        summary["air"] = found_air.air(field, plan.scene_names)
+        summary["notes"] += found_air.notes(field, plan.scene_names)
+        summary["notes"] += found_air.unknown_elevation(io.parts("context"), plan.scene_names)
     shapes = {PREVIEW: seen_from_above.shape[:2], OBLIQUE: seen_from_south.shape[:2]}
     item = stac_item(plan, summary, sizes=io.sizes, digests=io.digests, shapes=shapes)
     io.write(ITEM, (json.dumps(item, indent=2) + "\n").encode())

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from atmospheric_correction import physics
 from atmospheric_correction.air import LEVELS, OPTICS, SCALE_HEIGHT, uniform_inverse
+from eo.found_air import CLIMATOLOGY
 from eo.model import load
 from real_data import ROOT
 
@@ -176,7 +177,7 @@ def test_cells_without_dark_pixels_take_the_scene_s_median_and_scenes_without_an
     assert found.aot[3] == pytest.approx(np.median(found.aot[:3]))
     bare = dark_pixels("bare", [0.3] * CELLS)
     assert not bare.known.any()
-    np.testing.assert_array_equal(bare.aot, np.float32(physics.CLIMATOLOGY))
+    np.testing.assert_array_equal(bare.aot, np.float32(CLIMATOLOGY))
 
 
 @pytest.mark.parametrize("kind", physics.TYPES)

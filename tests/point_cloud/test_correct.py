@@ -1,10 +1,12 @@
 """`point-cloud --correct`: points coloured by the surface reflectance that the correction finds."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from plyfile import PlyData
 from pydantic import ValidationError
 
@@ -63,6 +65,21 @@ def test_the_result_names_the_model_and_its_digest(folder: Path) -> None:
     (model,) = item["properties"]["eo_shards:models"]
     assert model["name"] == "physics"
     assert f"model physics {model['digest']}" in ply.comments
+
+
+def test_the_result_tells_of_the_air_what_the_correction_tells(folder: Path, tmp_path: Path) -> None:
+    done, _ = cloud(folder)
+    item = json.loads((done.out / "point_cloud.json").read_text())
+    (air,) = item["properties"]["eo_shards:air"]
+    assert [air] == done.result.summary["air"] == correct(folder, BOX).result.summary["air"]
+    assert air["aot550"] > 0
+
+    def dead(band: str, dn: NDArray[np.uint16]) -> None:
+        if band == "B01":
+            dn[...] = 0
+
+    lame, _ = cloud(stock(tmp_path, replace(TILE, change=dead)), model="atmosphere-field")
+    assert "physics stands in for the model over 100.0 % of the granule" in lame.notes
 
 
 def test_any_tiling_gives_the_same_points(folder: Path) -> None:

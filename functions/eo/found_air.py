@@ -1,11 +1,15 @@
-"""What the field stage found of the air, in words and numbers for the result."""
+"""What a correction's field stage found of the air, in words and numbers for any result that is made of it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from atmospheric_correction.granule import ASSUMED
-from atmospheric_correction.physics import CLIMATOLOGY
 from eo.job import Part
+from eo.outcome import share
+
+ASSUMED = "assumed"
+"""Who tells where nobody does."""
+CLIMATOLOGY = 0.12
+"""AOT at 550 nm where nothing tells: about the mean over land."""
 
 HOW = "aot_by "
 """What the names of counts begin with that say how a scene's AOT was found."""
@@ -38,6 +42,20 @@ def notes(parts: Sequence[Part], names: Sequence[str]) -> list[str]:
             lines.append(f"{name}: physics stands in for the model over {100 * stood_in:.1f} % of the granule")
         if part.counts["low_sun"]:
             lines.append(f"{name}: the sun stands lower than models were made for; trust the uncertainty less")
+    return lines
+
+
+def unknown_elevation(parts: Sequence[Part], names: Sequence[str]) -> list[str]:
+    """Where the air was taken to lie on another ground than its own (see `atmospheric_correction.granule`)."""
+    lines = []
+    for name, counts in zip(names, (part.counts for part in parts), strict=True):
+        voids, cells = counts["voids"], counts["cells"]
+        if voids == cells:
+            lines.append(f"{name}: elevation is unknown over the whole granule; sea level stands in")
+        elif voids:
+            lines.append(
+                f"{name}: elevation is unknown over {share(voids / cells)} of the granule; the mean of what is known stands in"
+            )
     return lines
 
 
