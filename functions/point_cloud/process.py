@@ -46,7 +46,10 @@ class PointCloudInputs(CorrectionInputs, CubeInputs, ElevationInputs):
                 f"collection {self.collection} is surface reflectance already: leave correct out, or choose sentinel-2-l1c"
             )
         if not self.correct and (said := self.model_fields_set & CorrectionInputs.model_fields.keys()):
-            raise ValueError(f"{', '.join(sorted(said))} say how to correct: give correct too, or leave them out")
+            names = ", ".join(sorted(said))
+            raise ValueError(
+                f"without correct nothing is corrected, by {names} or otherwise: give correct too, or leave that out"
+            )
         return self
 
 

@@ -151,6 +151,11 @@ def _why_empty(counts: Counter[str], plan: Plan) -> str:
         return (
             f"no scene has data at any of the {pixels(counts['inside'])} in {box}: choose other dates or another bbox"
         )
+    if not counts["known"] and counts["clouded"]:
+        return (
+            f"the corrector found clouds at all {pixels(counts['clouded'])} in {box} that could be points: lower "
+            "max_cloud_cover, choose other dates, or turn mask_clouds off"
+        )
     return (
         f"sampled_fraction {plan.inputs['sampled_fraction']:g} keeps none of the {pixels(counts['known'])} in {box} that "
         "could be points: raise it, or choose a larger bbox"

@@ -183,6 +183,8 @@ def test_notes_name_what_was_left_out(tmp_path: Path) -> None:
     ]
 
 
+DRAPED = {"known": 1, "clouded": 0}
+"""What each shard's drape stage counts, unless it is said otherwise."""
 EMPTY = {
     "inside": ({"inside": 0, "valid": 0}, "no pixel has its centre in bbox .* 10 m wide, choose a larger bbox"),
     "data": (
@@ -197,6 +199,10 @@ EMPTY = {
         {"inside": 500, "masked": 100, "void": 400, "valid": 400},
         "dem.tif has no elevation at any of the 800 pixels with data .*: choose another dem",
     ),
+    "clouds that were corrected": (
+        {"inside": 500, "valid": 500, "known": 0, "clouded": 500},
+        "found clouds at all 1,000 pixels in bbox .* choose other dates, or turn mask_clouds off",
+    ),
     "sampling": (
         {"inside": 500, "void": 9, "valid": 10},
         "sampled_fraction 0.001 keeps none of the 2 pixels .*: raise it",
@@ -207,5 +213,10 @@ EMPTY = {
 @pytest.mark.parametrize(("counts", "message"), EMPTY.values(), ids=EMPTY)
 def test_an_empty_result_says_why_and_leaves_no_file(counts: dict[str, int], message: str, tmp_path: Path) -> None:
     with pytest.raises(NothingFound, match=message):
-        merged(tmp_path, plan(sampled_fraction=0.001), counts=counts, drape={"points": 0, "known": 1})
+        merged(
+            tmp_path,
+            plan(sampled_fraction=0.001),
+            counts=counts,
+            drape={"points": 0} | {name: counts.get(name, known) for name, known in DRAPED.items()},
+        )
     assert not (tmp_path / "jobs" / "job" / "result").exists()
