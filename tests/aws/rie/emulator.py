@@ -6,8 +6,10 @@ that died or timed out, and refuses answers over 6 MB; it knows no limit of memo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import re
 import resource
 import shutil
@@ -205,11 +207,18 @@ class Container:
         ]
 
 
+PORTS = range(20_000, 32_000)
+"""Below those that systems give to who asks for any: the emulator takes its second port with the first call only, and until
+then a server or a connection of another test must not be given it."""
+
+
 def _free_address() -> str:
-    """An address on which nobody listens. Somebody may until it is used: then the emulator does not start."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{found.getsockname()[1]}"
+    """An address on which nobody listens."""
+    for port in random.SystemRandom().sample(PORTS, 100):
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return f"127.0.0.1:{port}"
+    raise RuntimeError(f"of 100 ports from {PORTS.start} to {PORTS.stop} none is free")
 
 
 def _listens(address: str) -> bool:
