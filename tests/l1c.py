@@ -150,6 +150,15 @@ def optics(sun: float, aot: float, height: float) -> dict[str, Floats]:
     return {name: values[0, 0] for name, values in made.items()}
 
 
+def spoil(band: str, dn: NDArray[np.uint16], *, corner: tuple[float, float]) -> None:
+    """No data in a corner (shares of the rows and columns) and in single pixels, of one band alone; saturated ones."""
+    rows, cols = (int(share * len(dn)) for share in corner)
+    dn[:rows, :cols] = 0
+    spots = np.random.default_rng(ord(band[2])).random(dn.shape)
+    dn[spots < 0.001] = 65_535
+    dn[spots > 0.999] = 0
+
+
 def raster(
     path: Path,
     values: NDArray[Any],

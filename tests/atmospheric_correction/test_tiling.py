@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from eo.grid import Window
-from l1c import CLOUD, SNOW, WATER, Corrected, Floats, Tile, correct, fields, stock
+from l1c import CLOUD, SNOW, WATER, Corrected, Floats, Tile, correct, fields, spoil, stock
 from small_net import models
 
 BANDS = ("B02", "B03", "B04")
@@ -28,12 +28,9 @@ def holes(band: str, dn: NDArray[np.uint16]) -> None:
     """No data in a corner, single pixels without data or saturated. B08 lacks more."""
     if band == "B10":
         return
-    size, random = len(dn), np.random.default_rng(ord(band[2]))
-    dn[: int(0.42 * size), : int(0.42 * size)] = 0
-    spots = random.random(dn.shape)
-    dn[spots < 0.001] = 65_535
-    dn[spots > 0.999] = 0
+    spoil(band, dn, corner=(0.42, 0.42))
     if band == "B08":
+        size = len(dn)
         dn[int(0.58 * size) :, size // 2 : size // 2 + 30] = 0
 
 

@@ -130,7 +130,7 @@ def publish_physics(emulator: Emulator, errors: Mapping[str, float], *, command:
             code=code_digest(),
             command=command,
             epochs=0,
-            stopped="cut short",
+            stopped="not trained",
         ),
         intended_use=f"{INTENDED}, and the fallback of the nets",
         out_of_scope=(

@@ -8,7 +8,7 @@ import hashlib
 import re
 from typing import Any
 
-from eo.card import CARD, DIGEST, NETWORK, Card, File, Tensor
+from eo.card import CARD, DIGEST, NETWORK, Card, File, Tensor, Training
 
 STAC_VERSION = "1.1.0"
 EXTENSIONS = [
@@ -77,7 +77,7 @@ def _about(card: Card) -> dict[str, Any]:
             for band in card.bands
         ],
         "processing:level": card.level,
-        "processing:lineage": f"Trained on {card.training.data}; {card.training.stopped} after {card.training.epochs} epochs",
+        "processing:lineage": _lineage(card.training),
     }
 
 
@@ -185,3 +185,10 @@ def _asset(name: str, title: str, file: File) -> dict[str, Any]:
         "file:size": file.bytes,
         "file:checksum": SHA2_256 + file.sha256,
     }
+
+
+def _lineage(training: Training) -> str:
+    """What a model was made of, and how that ended."""
+    if training.stopped == "not trained":
+        return f"Made from {training.data}"
+    return f"Trained on {training.data}; {training.stopped} after {training.epochs} epochs"

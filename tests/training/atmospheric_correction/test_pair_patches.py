@@ -236,8 +236,8 @@ def test_a_batch_is_like_a_simulated_one(coarse: tuple[Path, CoarseSets]) -> Non
 
 def test_batches_follow_from_seed_and_number(coarse: tuple[Path, CoarseSets]) -> None:
     folder, found = coarse
-    again = coarse_sets(config(folder), scenes=3, pixels=64, start=1)
-    assert torch.equal(next(iter(again)).toa, found.batch(1).toa)
+    again = coarse_sets(config(folder), scenes=3, pixels=64)
+    assert torch.equal(again.batch(1).toa, found.batch(1).toa)
     assert not torch.equal(found.batch(0).toa, found.batch(1).toa)
 
 

@@ -11,6 +11,7 @@ from rasterio.transform import Affine, from_bounds
 
 from eo.errors import InvalidInput, NothingFound
 from eo.grid import Window
+from l1c import raster
 from safe_pairs import EPSG, LEFT, MOMENT, NATIVE, TOP, Written, classes, write_pair, write_product
 from training.atmospheric_correction.pairs import reading
 from training.atmospheric_correction.pairs.config import PairConfig
@@ -113,18 +114,7 @@ def test_aot_is_the_l2as_where_it_has_one(tmp_path: Path) -> None:
 
 def dem(path: Path, heights: np.ndarray, crs: str, bounds: tuple[float, float, float, float]) -> Path:
     rows, cols = heights.shape
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        width=cols,
-        height=rows,
-        count=1,
-        dtype="float32",
-        crs=crs,
-        transform=from_bounds(*bounds, cols, rows),
-    ) as file:
-        file.write(heights.astype(np.float32), 1)
+    raster(path, heights.astype(np.float32), crs, from_bounds(*bounds, cols, rows), block=None)
     return path
 
 

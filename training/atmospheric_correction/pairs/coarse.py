@@ -5,14 +5,12 @@ compared. Light from the surroundings is taken from the L2A's own reflectance by
 """
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import IterableDataset
 
 from atmospheric_correction.adjacency import Surroundings
 from atmospheric_correction.cells import CELL
@@ -61,19 +59,12 @@ class Sets:
     """(cells,) each, as the corrector is told."""
 
 
-class CoarseSets(IterableDataset[Batch]):
-    """Endless batches; which one follows depends on the seed and on how many there were."""
+class CoarseSets:
+    """Batches by number; what is in one follows from the seed and the number."""
 
-    def __init__(
-        self, sets: list[Sets], *, seed: int, scenes: int, pixels: int, start: int, reports: list[str]
-    ) -> None:
+    def __init__(self, sets: list[Sets], *, seed: int, scenes: int, pixels: int, reports: list[str]) -> None:
         self.sets, self.reports = sets, reports
-        self._seed, self._scenes, self._pixels, self._next = seed, scenes, pixels, start
-
-    def __iter__(self) -> Iterator[Batch]:
-        while True:
-            yield self.batch(self._next)
-            self._next += 1
+        self._seed, self._scenes, self._pixels = seed, scenes, pixels
 
     def batch(self, number: int) -> Batch:
         """The batch of this number: of each scene a cell, and pixels of the granule's other cells."""
@@ -110,7 +101,7 @@ class CoarseSets(IterableDataset[Batch]):
         return np.concatenate([values, np.repeat(values[:1], self._pixels - len(values), 0)])
 
 
-def coarse_sets(config: PairConfig, *, scenes: int = 48, pixels: int = 192, start: int = 0) -> CoarseSets:
+def coarse_sets(config: PairConfig, *, scenes: int = 48, pixels: int = 192) -> CoarseSets:
     """Read the coarse pixels of a split's pairs, window by window, and keep some of each cell (4 MB a pair).
 
     `config.bands` is not asked: the net reads BANDS. Raises NothingFound where no cell is usable. Without a DEM heights
@@ -140,7 +131,7 @@ def coarse_sets(config: PairConfig, *, scenes: int = 48, pixels: int = 192, star
             f"{config.split} has 0 pairs with coarse pixels, at least 1 is needed, {len(found.pairs)} were found below "
             f"{[str(folder) for folder in config.folders]}; give more products or other splits. {'; '.join(reports[:5])}"
         )
-    return CoarseSets(sets, seed=config.seed, scenes=scenes, pixels=pixels, start=start, reports=reports)
+    return CoarseSets(sets, seed=config.seed, scenes=scenes, pixels=pixels, reports=reports)
 
 
 def read_sets(pair: Pair, slopes: Slopes | None, elsewhere: Elsewhere, *, seed: int, pixels: int) -> Sets:
