@@ -41,8 +41,10 @@ class ImageSource(Record):
     """Overview (JPEG 2000 resolution) level that is read, -1 for full resolution."""
     mean: int = 1
     """Edge of the pixel blocks that are averaged (or, for classes and masks, sampled) after reading the level."""
+    tile: tuple[int, int]
+    """(rows, columns) of one file tile in decimated pixels, or of the fewest tiles that are a whole number of them."""
     cell: tuple[int, int]
-    """(rows, columns) of one file tile in decimated pixels: the unit in which the file is read."""
+    """(rows, columns) of what is read together: whole tiles and whole chunks."""
     whole: bool = False
     """Whether the file is fetched whole before it is decoded."""
     context: bool = False

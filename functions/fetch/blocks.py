@@ -1,5 +1,8 @@
 """The fetch stage: one block of one source, decoded once, written in the source's own grid."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,26 +32,40 @@ def _fetch_image(unit: Unit, source: ImageSource, io: UnitIO) -> Part:
     """Decode a block cell by cell: memory stays that of a cell however large the block is."""
     name = images.file_name(source.asset)
     rows, cols = source.cell
-    cells = list(unit.window.cells(cols, rows, col=-source.origin[0], row=-source.origin[1]))
-    border: list[Window] = []
     whole_in = io.scratch if source.whole else None
-    with images.at_hand(
-        source.adapter, source.asset, settings=io.settings, traffic=io.traffic, whole_in=whole_in, upload=io.upload
-    ) as file:
-        with raster.opened(file, name=name, level=source.level) as dataset:
-            _check(dataset, source, name, levels=_factor(source) // source.mean)
-            for cell in cells:
-                values = _values(dataset, source, cell, source.mean, name)
-                if source.level >= 0 and values.any() and not values.all():
-                    border.append(cell)
-                else:
-                    io.cube.write(unit.array, cell, values)
-        if border:
-            # Levels are wavelets' or averages of zeros that say "no data" too: there, pixels are averaged one by one.
-            with raster.opened(file, name=name) as dataset:
-                for cell in border:
-                    io.cube.write(unit.array, cell, _values(dataset, source, cell, _factor(source), name))
-    return Part(unit=unit.id, counts={"pixels": sum(cell.pixels for cell in cells)})
+    with (
+        images.at_hand(
+            source.adapter, source.asset, settings=io.settings, traffic=io.traffic, whole_in=whole_in, upload=io.upload
+        ) as file,
+        raster.opened(file, name=name, level=source.level) as dataset,
+        ExitStack() as later,
+    ):
+        _check(dataset, source, name, levels=_factor(source) // source.mean)
+        finest = cache(lambda: later.enter_context(raster.opened(file, name=name)))
+        for cell in _lattice(source, unit.window, rows, cols):
+            values = _values(dataset, source, cell, source.mean, name)
+            if source.level >= 0:
+                _mend(values, finest, source, cell, name)
+            io.cube.write(unit.array, cell, values)
+    return Part(unit=unit.id, counts={"pixels": unit.window.pixels})
+
+
+def _mend(values: NDArray[Any], finest: Callable[[], Any], source: ImageSource, cell: Window, name: str) -> None:
+    """Read the tiles of a cell that meet "no data" again, from the file's own pixels.
+
+    Levels are wavelets' or averages of zeros that say "no data" too: there, pixels are averaged one by one. What a level
+    has in one tile of the file does not come from another, so whatever the cells are, the pixels are the same.
+    """
+    rows, cols = source.tile
+    for tile in _lattice(source, cell, rows, cols):
+        inside = values[tile.slices(cell)]
+        if inside.any() and not inside.all():
+            inside[...] = _values(finest(), source, tile, _factor(source), name)
+
+
+def _lattice(source: ImageSource, window: Window, rows: int, cols: int) -> Iterator[Window]:
+    """A window of the array, cut along a lattice that begins where the file does."""
+    return window.cells(cols, rows, col=-source.origin[0], row=-source.origin[1])
 
 
 def _factor(source: ImageSource) -> int:

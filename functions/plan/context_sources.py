@@ -12,8 +12,7 @@ from plan.files import Files
 from plan.scene_sources import BandFile, Decimated, Fetched
 
 CELL = 256
-"""Chunk edge of coarse bands, at most, and about what is read together. A cell on the border of the data is averaged
-from the file's own pixels, 100 times as many as elsewhere; the smaller the cells, the fewer of them are."""
+"""Chunk edge of coarse bands, at most, and about what is read together."""
 SAME = 1e-3
 """Share of a pixel by which the grids of a scene's bands may differ at any corner: what rounding of headers makes."""
 

@@ -70,6 +70,7 @@ class Fetched:
             origin=(part.col, part.row),
             level=file.level,
             mean=file.mean,
+            tile=file.tile,
             cell=cut.cell,
             whole=remote.whole,
             context=what.context,
@@ -120,12 +121,17 @@ class Decimated:
         """(rows, columns) after decimation."""
         return self.grid.height, self.grid.width
 
-    def cutting(self, chunk: int) -> Cutting:
-        """Chunks and cells that decode each of the file's tiles once."""
+    @property
+    def tile(self) -> tuple[int, int]:
+        """(rows, columns) of the file's tiles after decimation; of as few of them as are whole pixels."""
         factor = round(self.grid.dx / self.info.grid.dx)
         rows, cols = self.info.tile
         file = self.info.grid
-        return cutting((_tile(rows, file.height, factor), _tile(cols, file.width, factor)), self.size, chunk)
+        return _tile(rows, file.height, factor), _tile(cols, file.width, factor)
+
+    def cutting(self, chunk: int) -> Cutting:
+        """Chunks and cells that decode each of the file's tiles once."""
+        return cutting(self.tile, self.size, chunk)
 
 
 @dataclass(frozen=True)

@@ -27,15 +27,19 @@ GRID = RasterGrid("EPSG:32632", 600_000, 5_200_000, 10, 10, SIZE, SIZE)
 DN = np.random.default_rng(5).integers(0, 3000, (SIZE, SIZE), dtype=np.uint16)
 
 
-def written(folder: Path, grid: RasterGrid = GRID, *, block: int = 64, dtype: str = "uint16", **more: Any) -> Path:
+def written(
+    folder: Path, grid: RasterGrid = GRID, *, block: int = 64, dtype: str = "uint16", dn: Any = DN, **more: Any
+) -> Path:
     path = folder / "B04.tif"
     encoding = Encoding(block=block, format=more.get("format", "gtiff"))
     transform = Affine(grid.dx, 0, grid.x, 0, -grid.dy, grid.y)
-    write_raster(path, DN.astype(dtype), crs=grid.crs, transform=transform, encoding=encoding)
+    write_raster(path, dn.astype(dtype), crs=grid.crs, transform=transform, encoding=encoding)
     return path
 
 
-def fetched(path: Path, planned: RasterGrid = GRID, *, resolution: int = 10, band: str = "B04") -> np.ndarray[Any, Any]:
+def fetched(
+    path: Path, planned: RasterGrid = GRID, *, resolution: int = 10, band: str = "B04", chunk: int = 64
+) -> np.ndarray[Any, Any]:
     """All of a file as fetch writes it, by a plan that believes in this grid."""
     with raster.opened(str(path), name=path.name) as dataset:
         info = replace(raster.inspect(dataset, path.name), grid=planned)
@@ -50,7 +54,8 @@ def fetched(path: Path, planned: RasterGrid = GRID, *, resolution: int = 10, ban
         origin=(0, 0),
         level=file.level,
         mean=file.mean,
-        cell=file.cutting(64).cell,
+        tile=file.tile,
+        cell=file.cutting(chunk).cell,
     )
     result = np.zeros(file.size, np.uint8 if band == CLASSES else np.uint16)
 
@@ -116,6 +121,25 @@ def test_coarse_pixels_are_read_piece_by_piece(tmp_path: Path, monkeypatch: pyte
     assert sum(window.pixels for window in read) == SIZE * SIZE
     expected = DN.astype(np.uint8)[2::4, 2::4] if band == CLASSES else mean_dn(DN, 4)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("file_format", ["cog", "jp2"])
+@pytest.mark.parametrize("resolution", [20, 40, 60])
+def test_what_lies_beside_no_data_does_not_depend_on_the_chunks(
+    tmp_path: Path, file_format: str, resolution: int
+) -> None:
+    """A swath's edge runs through 6 of the file's 9 tiles, whatever is read together."""
+    rows, cols = np.indices(DN.shape)
+    dn = np.where(rows + 2 * cols < 200, 0, DN + 500)
+    path = written(tmp_path, dn=dn, format=file_format)
+    first, *others = (fetched(path, resolution=resolution, chunk=chunk) for chunk in (16, 20, 64, 100, 1024))
+    for other in others:
+        np.testing.assert_array_equal(first, other)
+    # Pixels beside the edge are means of what is there: the level alone would mix zeros in.
+    expected = mean_dn(dn.astype(np.uint16), resolution // 10)
+    edge = 64 * 10 // resolution if 64 * 10 % resolution == 0 else 192 * 10 // resolution
+    np.testing.assert_array_equal(first[:edge, :edge], expected[:edge, :edge])
+    assert 0 < (first == 0).mean() < 0.5
 
 
 def test_the_plan_counts_with_the_pieces_that_are_read() -> None:
