@@ -87,7 +87,7 @@ bench-correction: $(TRAINING_STAMP) ## the correctors side by side on the test s
 lock: ## resolve the dependencies again (needs uv)
 	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --quiet \
 	  --generate-hashes --extra test -o requirements.lock pyproject.toml
-	for layer in geo compute; do \
+	for layer in geo compute tables; do \
 	  uv pip compile --python-version 3.13 --python-platform x86_64-manylinux_2_28 --only-binary :all: --no-emit-index-url --no-emit-find-links \
 	    --no-header --quiet --generate-hashes --constraint requirements.lock -o layers/$$layer/requirements.txt layers/$$layer/requirements.in; \
 	done

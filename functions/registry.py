@@ -12,6 +12,7 @@ from eo.runner import load
 PROCESSES = {
     "point-cloud": "point_cloud.process:PointCloud",
     "atmospheric-correction": "atmospheric_correction.process:AtmosphericCorrection",
+    "land-cover": "land_cover.process:LandCover",
 }
 
 

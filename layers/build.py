@@ -1,4 +1,4 @@
-"""What `sam build` puts into a function or a layer: `python3.13 build.py code|geo|compute|models|cards FOLDER [MODEL ...]`.
+"""What `sam build` puts into a function or a layer: `python3.13 build.py code|geo|compute|tables|models|cards FOLDER [MODEL ...]`.
 
 Called by the Makefile beside it.
 

@@ -20,6 +20,9 @@ MAX_SPAN = 60.0
 """Widest and highest bbox in degrees. A job has one projected CRS and few UTM zones, so a wider box is a mistake
 (longitudes swapped, the whole world); what fits but is still too much is refused by the plan, with its own numbers."""
 
+METRES_PER_DEGREE = 110_574
+"""Of latitude, at the equator, where a degree is shortest."""
+
 ORDER = "min_lon,min_lat,max_lon,max_lat, e.g. 11.2,46.4,11.6,46.7"
 
 Floats = NDArray[np.float64]
@@ -149,6 +152,15 @@ class BBox:
         lon = np.concatenate([west + along_lon, full * east, east - along_lon, full * west, [west]])
         lat = np.concatenate([full * south, south + along_lat, full * north, north - along_lat, [south]])
         return lon, lat
+
+    def around(self, metres: float) -> "BBox":
+        """A larger box, by at least so many metres on every side, as far as boxes and the poles allow."""
+        up = min(metres / METRES_PER_DEGREE, (MAX_SPAN - self.height) / 2)
+        south, north = max(self.min_lat - up, -90.0), min(self.max_lat + up, 90.0)
+        narrow = max(math.cos(math.radians(max(abs(south), abs(north)))), 0.01)
+        across = min(up / narrow, (MAX_SPAN - self.width) / 2)
+        west, east = ((lon + 180) % 360 - 180 for lon in (self.min_lon - across, self.max_lon + across))
+        return BBox(west, south, east, north)
 
     def parts(self) -> list["BBox"]:
         """One box, or the two on either side of the antimeridian."""

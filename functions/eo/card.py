@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from eo.stage import Record
+from eo.stage import Record, Resampling
 
 CARD, ITEM, NETWORK = "card.json", "item.json", "model.onnx"
 DIGEST = "eo_shards:digest"
@@ -23,12 +23,17 @@ FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 SHA256 = r"^[0-9a-f]{64}$"
 BAND = r"^(B(0[1-9]|1[0-2])|B8A)$"
 RELEASE = r"^\d+\.\d+(\.\d+)?$"
+SYNTHETIC = "synthetic"
+"""`Training.data` of a model that has learnt from generated data alone is this, or this and more words."""
+LATER = ("thresholds", "resampling", "parity_float32")
+"""Fields that came after the first models were published: written only where they are set, so that those stay as they are."""
 DATE_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 
 Text = Annotated[str, Field(min_length=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 Task = Literal["regression", "scene-classification", "semantic-segmentation"]
 """Of the tasks that the STAC MLM extension knows, those of this project."""
 DType = Literal["float32", "float64", "int32", "int64", "uint8", "bool"]
@@ -188,6 +193,10 @@ class Draft(Record):
     satellites: tuple[Literal["sentinel-2a", "sentinel-2b", "sentinel-2c"], ...]
     classes: tuple[Text, ...] = ()
     """What the entries of the class dimension stand for, in their order."""
+    thresholds: tuple[Share, ...] = ()
+    """Probability from which on each class is a label, in the order of the classes; empty where none were chosen."""
+    resampling: Resampling | None = None
+    """How bands of 20 and 60 m were brought to the grid that it was trained on; None where that is not fixed."""
     training: Training
     domain: tuple[Range, ...]
     intended_use: Text
@@ -199,6 +208,11 @@ class Draft(Record):
     licence: Text = "Apache-2.0"
     """SPDX identifier."""
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether it has learnt from generated data alone, and knows nothing of real scenes."""
+        return self.training.data == SYNTHETIC or self.training.data.startswith(f"{SYNTHETIC} ")
+
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         names = [tensor.name for tensor in (*self.inputs, *self.outputs)]
@@ -208,6 +222,12 @@ class Draft(Record):
             raise ValueError(f"bands {self.bands}: name each once")
         if unknown := {band for tensor in self.inputs for band in tensor.bands} - set(self.bands):
             raise ValueError(f"inputs read {sorted(unknown)}, which bands {self.bands} lacks")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"classes {self.classes}: name each once")
+        if self.thresholds and len(self.thresholds) != len(self.classes):
+            raise ValueError(
+                f"{len(self.thresholds)} thresholds for {len(self.classes)} classes: give one for each, or none"
+            )
         if self.normalisation and {len(self.normalisation.mean), len(self.normalisation.std)} != {len(self.bands)}:
             raise ValueError(f"normalisation needs a mean and a std for each of the {len(self.bands)} bands")
         return self
@@ -227,6 +247,9 @@ class Card(Draft):
     onnxruntime: Annotated[str, Field(pattern=RELEASE)] | None = None
     """The oldest release that runs it; None, as opset and parity, where there is no network."""
     parity: Parity | None = None
+    """Of the stored weights."""
+    parity_float32: Parity | None = None
+    """Of the network before its weights were halved, where that was asked for."""
 
     @property
     def digest(self) -> str:
@@ -245,5 +268,6 @@ class Card(Draft):
         return self
 
     def encoded(self) -> bytes:
-        """The JSON of `card.json`; equal cards give equal bytes."""
-        return (self.model_dump_json(indent=1) + "\n").encode()
+        """The JSON of `card.json`; equal cards give equal bytes, in every release that knows their fields."""
+        unset = {name for name in LATER if getattr(self, name) == Card.model_fields[name].default}
+        return (self.model_dump_json(indent=1, exclude=unset) + "\n").encode()

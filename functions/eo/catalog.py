@@ -18,6 +18,9 @@ CLASSES = "SCL"
 MASKS: Mapping[str, int] = {"MSK_OPAQUE": 1, "MSK_CIRRUS": 2, "MSK_SNOW": 3}
 """Masks of opaque cloud, cirrus and snow, and their bands in a product's `MSK_CLASSI_B00.jp2`."""
 
+SYNTHETIC = "eo_shards:synthetic"
+"""Property of items of generated scenes."""
+
 Satellite = Literal["S2A", "S2B", "S2C"]
 _SATELLITE = re.compile(r"(?:sentinel[- ]?|s)2([abc])")
 _SATELLITES: Mapping[str, Satellite] = {"a": "S2A", "b": "S2B", "c": "S2C"}
@@ -127,6 +130,8 @@ class Scene:
     """None where nothing was said of them and nobody asked."""
     auxiliary: Auxiliary | None = None
     """None where the product has none of it, or nobody asked."""
+    synthetic: bool = False
+    """Whether its item says that it was generated, and shows no place on Earth (`SYNTHETIC`)."""
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON."""

@@ -45,6 +45,8 @@ class Raster:
     """The stored value that says "no data": the smallest or largest integer, or any float, NaN among them."""
     classes: bool = False
     """Whether values are codes: overviews then take the commonest, not the mean."""
+    palette: tuple[tuple[int, int, int], ...] = ()
+    """Red, green and blue (0-255) of the codes from 0 on, for one band of uint8; others are black. None where empty."""
 
     def __post_init__(self) -> None:
         """Refuse a nodata value that a mean of others could be."""

@@ -138,6 +138,24 @@ def inside(grid: TargetGrid, bbox: BBox, window: Window) -> NDArray[np.bool_]:
     return result
 
 
+def squares_inside(grid: TargetGrid, bbox: BBox, window: Window, edge: int) -> NDArray[np.bool_]:
+    """Which squares of edge x edge pixels, on absolute columns and rows, hold a pixel centre that lies in the bbox.
+
+    The window is of whole squares; the result is of shape (rows, columns) of squares.
+    """
+    pixels = inside(grid, bbox, window)
+    return np.asarray(pixels.reshape(window.height // edge, edge, window.width // edge, edge).any(axis=(1, 3)))
+
+
+def taken(grid: TargetGrid, bbox: BBox, window: Window, square: int = 1) -> NDArray[np.bool_]:
+    """Which pixels of a window a job takes: those in the bbox, or all of the squares of `square` pixels that hold one."""
+    if square == 1:
+        return inside(grid, bbox, window)
+    whole = window.snapped(square, square)
+    held = squares_inside(grid, bbox, whole, square)
+    return held.repeat(square, axis=0).repeat(square, axis=1)[window.slices(whole)]
+
+
 def _safely_inside(place: Geolocation, window: Window, box: tuple[float, float, float, float]) -> bool:
     """Whether the whole window is safely inside, by its densified outline and the bulge between outline points."""
     lon, lat = outline(place, window)

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 from eo.grid import RasterGrid, Window
-from eo.stage import Made, Sources, Stage
+from eo.stage import Made, Resampling, Sources, Stage
 
 ALIGN_BYTES_PER_PIXEL = 40
 """Three bands, a mosaic of them, masks, classes and elevation, and their working copies (measured: bench)."""
+ALIGN_BYTES_PER_BAND = 4
+"""Of each further band: its DNs, and the mosaic's."""
 CONTEXT_BYTES_PER_PIXEL = 60
 """Elevation on a coarse grid of 915 x 915 pixels, from posts of 30 m, and its working copies (measured: 37)."""
 
@@ -29,6 +31,9 @@ def imagery(
     context: tuple[str, ...] = (),
     context_optional: tuple[str, ...] = (),
     context_elevation: bool = False,
+    resampling: Resampling = "bilinear",
+    squares: int = 0,
+    masked: bool = False,
 ) -> list[Stage]:
     """Fetch source blocks, align them with the target grid, and lay elevation under the contexts where any are wanted.
 
@@ -41,10 +46,14 @@ def imagery(
         context=context,
         context_optional=context_optional,
         context_elevation=context_elevation,
+        resampling=resampling,
+        squares=squares,
+        masked=masked,
     )
+    per_pixel = ALIGN_BYTES_PER_PIXEL + ALIGN_BYTES_PER_BAND * max(0, len(bands) - 3)
     stages = [
         Stage(name="fetch", map="fetch.blocks:fetch", over="blocks", sources=sources),
-        Stage(name="align", map="fetch.align:align", over="shards", bytes_per_pixel=ALIGN_BYTES_PER_PIXEL),
+        Stage(name="align", map="fetch.align:align", over="shards", bytes_per_pixel=per_pixel),
     ]
     if context:
         stages.append(

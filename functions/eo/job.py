@@ -12,7 +12,7 @@ from eo.bbox import BBox
 from eo.catalog import Asset, Scene
 from eo.grid import RasterGrid, TargetGrid, Window
 from eo.radiometry import Radiometry
-from eo.stage import Record, Stage, tiling_of
+from eo.stage import Record, Sources, Stage, sources_of, tiling_of
 from eo.store import Body
 from eo.tiling import Tiling
 from eo.usage import UsageTotal
@@ -153,6 +153,16 @@ class Plan(Record):
     def context(self, scene: int) -> str:
         """Group of a scene's coarse arrays in the cube."""
         return f"context/{self.scene_names[scene]}"
+
+    @property
+    def sources_wanted(self) -> Sources:
+        """What its stages want in the cube."""
+        return sources_of(self.stages)
+
+    @property
+    def square(self) -> int:
+        """Edge in pixels of what the job takes whole (`Sources.squares`); 1 where that is pixels."""
+        return max(1, self.sources_wanted.squares // self.grid.resolution)
 
     @property
     def tiling(self) -> Tiling | None:

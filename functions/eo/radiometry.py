@@ -5,7 +5,7 @@ offset of -1000 since processing baseline 04.00 (and in reprocessed older produc
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -125,6 +125,20 @@ def common(radiometries: Iterable[Radiometry]) -> Radiometry:
             "choose scenes of one collection"
         )
     return Radiometry(min(each.offset for each in found), quantifications[0])
+
+
+def reflectance(
+    dn: NDArray[np.uint16], radiometries: Sequence[Radiometry], *, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Reflectance of DNs (bands, rows, columns) with data: (DN + offset) / quantification, not clipped.
+
+    The sum is exact, and rounded once by the division: equal reflectances have equal bits, whatever the offset.
+    """
+    shape = (-1,) + (1,) * (dn.ndim - 1)
+    offsets = np.array([each.offset for each in radiometries], np.float32).reshape(shape)
+    made: NDArray[np.float32] = np.add(dn, offsets, dtype=np.float32, out=out)
+    made /= np.array([each.quantification for each in radiometries], np.float32).reshape(shape)
+    return made
 
 
 def _decimal(value: float) -> Fraction | None:

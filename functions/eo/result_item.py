@@ -4,11 +4,12 @@ Links are relative, times are the scenes': equal plans give equal items.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from pyproj import Transformer
 
 from eo import lineage
@@ -64,10 +65,11 @@ def links(plan: Plan) -> list[dict[str, str]]:
     return [*lineage.links(plan), {"rel": "license", "href": SENTINEL_NOTICE, "title": notice}]
 
 
-def footprint(plan: Plan, x: list[float], y: list[float]) -> dict[str, Any]:
+def footprint(plan: Plan, x: list[float], y: list[float], *, clip: bool = True) -> dict[str, Any]:
     """`bbox` and `geometry`: the points' extent (x, y: lowest and highest pixel centre, metres) within the job's bbox.
 
-    Split at the antimeridian, where `bbox` then has west > east (RFC 7946, 3.1.9 and 5.2). Degrees, to 1 cm.
+    All of the extent, without `clip`. Split at the antimeridian, where `bbox` then has west > east (RFC 7946, 3.1.9 and
+    5.2). Degrees, to 1 cm.
     """
     half = plan.grid.resolution / 2
     left, right, bottom, top = x[0] - half, x[1] + half, y[0] - half, y[1] + half
@@ -76,25 +78,35 @@ def footprint(plan: Plan, x: list[float], y: list[float]) -> dict[str, Any]:
     ring_y = np.concatenate([np.full(9, bottom), up[1:], np.full(8, top), up[-2:0:-1]])
     lon, lat = Transformer.from_crs(plan.grid.crs, LONLAT, always_xy=True).transform(ring_x, ring_y)
     extent = shapely.Polygon(np.column_stack([plan.bbox.unwrap(lon), lat]))
-    inside = extent.intersection(shapely.box(*plan.bbox.unwrapped()))
+    inside = extent.intersection(shapely.box(*plan.bbox.unwrapped())) if clip else extent
+    parts = turned(inside if _thick(inside) else extent)
+    lats = np.concatenate(parts)[:, 1]
+    bbox = [parts[0][:, 0].min(), lats.min(), parts[-1][:, 0].max(), lats.max()]
+    return {"geometry": geometry(parts), "bbox": [float(edge) for edge in bbox]}
+
+
+def turned(area: shapely.Geometry) -> list[NDArray[np.float64]]:
+    """Outer rings (points, 2) of an area whose longitudes may be counted in any turn, split at the antimeridian.
+
+    Counter-clockwise, to 1 cm; the part that ends at 180 degrees comes first, for east of it lies the one that begins at -180.
+    """
     parts = []
-    for polygon in shapely.get_parts(inside if _thick(inside) else extent):
+    for polygon in shapely.get_parts(area):
         for turn in (-360, 0, 360):
             part = polygon.intersection(shapely.box(turn - 180, -90, turn + 180, 90))
             if part.geom_type == "Polygon" and _thick(part):
                 ring = shapely.get_coordinates(shapely.orient_polygons(part).exterior)
                 parts.append((ring - (turn, 0)).round(7))
-    # The part that ends at 180 degrees comes first: east of it lies the one that begins at -180.
     parts.sort(key=lambda ring: -ring[:, 0].min() if len(parts) > 1 else 0)
-    rings = [[ring.tolist()] for ring in parts]
-    lats = np.concatenate(parts)[:, 1]
-    bbox = [parts[0][:, 0].min(), lats.min(), parts[-1][:, 0].max(), lats.max()]
-    return {
-        "geometry": {"type": "Polygon", "coordinates": rings[0]}
-        if len(rings) == 1
-        else {"type": "MultiPolygon", "coordinates": rings},
-        "bbox": [float(edge) for edge in bbox],
-    }
+    return parts
+
+
+def geometry(rings: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
+    """GeoJSON of areas without holes."""
+    coordinates = [[ring.tolist()] for ring in rings]
+    if len(coordinates) == 1:
+        return {"type": "Polygon", "coordinates": coordinates[0]}
+    return {"type": "MultiPolygon", "coordinates": coordinates}
 
 
 def _thick(area: shapely.Geometry) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eo.catalog import CLASSES, Asset, Json, Scene, is_class
+from eo.catalog import CLASSES, SYNTHETIC, Asset, Json, Scene, is_class
 from eo.errors import CorruptData, EoShardsError, NothingFound
 from eo.grid import RasterGrid
 from eo.item_angles import item_angles
@@ -107,6 +107,7 @@ def scene_from_item(
             year=int(time[:4]),
             href=href or _self_href(item),
             angles=item_angles(properties, described) if granule is None else granule.angles,
+            synthetic=properties.get(SYNTHETIC) is True,
         )
     except EoShardsError:
         raise

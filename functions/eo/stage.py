@@ -1,12 +1,15 @@
 """What a process asks for: the sources of its cube, and its stages."""
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from eo.catalog import CLASSES
 from eo.tiling import Tiling
+
+Resampling = Literal["nearest", "bilinear", "bicubic"]
+"""How bands are brought onto a grid of other pixels (`eo.resample`)."""
 
 
 class Record(BaseModel):
@@ -30,6 +33,13 @@ class Sources(Record):
     """Bands and masks that are wanted likewise of the scenes that have them: B10, MSK_OPAQUE."""
     context_elevation: bool = False
     """Whether elevation is needed on the granules' coarse grids."""
+    resampling: Resampling = "bilinear"
+    """How bands are brought onto the target grid where they do not lie on it. Classes are always those of the nearest."""
+    squares: Annotated[int, Field(ge=0)] = 0
+    """Edge in metres of squares of the target CRS, with corners at multiples of it, of which the job takes all pixels where
+    the bbox holds one; 0 for none but those of the bbox. The target grid's own pixels then begin at the CRS's zero."""
+    masked: bool = False
+    """Whether the variable `masked` is needed: 1 where there is data, but none that the classes call ground."""
 
     @property
     def all_bands(self) -> tuple[str, ...]:
@@ -84,6 +94,11 @@ class Stage(Record):
                 f"stage {self.name} is over {self.over} and has the tiling {self.tiling}: one needs the other"
             )
         return self
+
+
+def sources_of(stages: Sequence[Stage]) -> Sources:
+    """What the stage that fetches brings."""
+    return next(stage.sources for stage in stages if stage.sources is not None)
 
 
 def tiling_of(stages: Sequence[Stage]) -> Tiling | None:

@@ -76,7 +76,7 @@ def _image(image: Image, *, tile: int, raster: Raster, reduced: bool, big: bool)
         (257, _LONG, image.shape[0]),
         (258, _SHORT, [8 * dtype.itemsize] * bands),
         (259, _SHORT, _DEFLATE),
-        (262, _SHORT, 1),  # black is zero: none of the bands is a colour
+        (262, _SHORT, 3 if raster.palette else 1),  # a palette, or black is zero: none of the bands is a colour
         (277, _SHORT, bands),
         (284, _SHORT, 1),  # pixel by pixel
         (317, _SHORT, predictor(raster)),
@@ -87,6 +87,10 @@ def _image(image: Image, *, tile: int, raster: Raster, reduced: bool, big: bool)
         (339, _SHORT, [_FORMATS[dtype.kind]] * bands),
         (42113, _ASCII, _number(raster.nodata)),
     ]
+    if raster.palette:
+        colours = np.zeros((256, 3), np.uint16)
+        colours[: len(raster.palette)] = raster.palette
+        tags.append((320, _SHORT, (257 * colours).T.ravel()))  # all reds, all greens, all blues, from 0 to 65535
     if bands > 1:
         tags.append((338, _SHORT, [0] * (bands - 1)))
     return tags

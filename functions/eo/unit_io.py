@@ -27,6 +27,20 @@ class Left:
     digests: dict[str, str] = field(default_factory=dict)
 
 
+class _Tally:
+    """Size and digest of what passes by."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+        self.size = 0
+
+    def counted(self, pieces: Iterable[memoryview | bytes]) -> Iterator[memoryview | bytes]:
+        for piece in pieces:
+            self.digest.update(piece)
+            self.size += len(piece)
+            yield piece
+
+
 class UnitIO:
     """What a stage's map may touch."""
 
@@ -50,20 +64,11 @@ class UnitIO:
     def put(self, role: str, pieces: Iterable[memoryview | bytes]) -> None:
         """Write an object of this unit piece by piece; its key, size and digest go into the part."""
         key = f"{self._prefix}.{role}"
-        digest = hashlib.sha256()
-        size = 0
-
-        def counted() -> Iterator[memoryview | bytes]:
-            nonlocal size
-            for piece in pieces:
-                digest.update(piece)
-                size += len(piece)
-                yield piece
-
-        self._store.write(key, counted())
+        tally = _Tally()
+        self._store.write(key, tally.counted(pieces))
         self.left.keys[role] = key
-        self.left.sizes[role] = size
-        self.left.digests[role] = digest.hexdigest()
+        self.left.sizes[role] = tally.size
+        self.left.digests[role] = tally.digest.hexdigest()
 
 
 class ResultIO:
@@ -112,6 +117,11 @@ class ResultIO:
 
     def write(self, name: str, data: bytes) -> None:
         """Write a small result file."""
-        self._store.write(f"{self._prefix}/{name}", [memoryview(data)])
-        self.digests[name] = hashlib.sha256(data).hexdigest()
-        self.sizes[name] = len(data)
+        self.stream(name, [data])
+
+    def stream(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Write a result file piece by piece: none is held longer than it takes to write it."""
+        tally = _Tally()
+        self._store.write(f"{self._prefix}/{name}", tally.counted(pieces))
+        self.digests[name] = tally.digest.hexdigest()
+        self.sizes[name] = tally.size

@@ -43,6 +43,8 @@ def target_arrays(
     add("valid", "uint8")
     if len(scenes) > 1:
         add("scene", "uint8" if len(scenes) < 255 else "uint16")
+    if wanted.masked:
+        add("masked", "uint8")
     if wanted.elevation:
         add("elevation", "float32", "NaN")
     for made in makes:

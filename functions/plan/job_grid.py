@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import shapely
@@ -49,7 +50,20 @@ def job_grid(scenes: list[Scene], files: Files, inputs: "CubeInputs", wanted: So
         )
     corner = None if first is None else native.to_sibling(crs)
     resolution = inputs.resolution or max(1, round(pixel))
-    return target_grid(crs=crs, corner=corner, resolution=resolution, bbox=inputs.bbox), first
+    square = square_of(wanted, resolution)
+    # Squares lie on the CRS's own coordinates, and so do the pixels then.
+    grid = target_grid(crs=crs, corner=corner if square == 1 else None, resolution=resolution, bbox=inputs.bbox)
+    return replace(grid, window=grid.window.snapped(square, square)), first
+
+
+def square_of(wanted: Sources, resolution: int) -> int:
+    """Edge in pixels of the squares that are taken whole, 1 for none. Raises InvalidInput where they are no whole pixels."""
+    if wanted.squares % resolution:
+        raise InvalidInput(
+            f"resolution {resolution} m does not divide the {wanted.squares:,} m of the squares that are taken whole: choose "
+            "one that does, such as 10"
+        )
+    return max(1, wanted.squares // resolution)
 
 
 def grid_lattice(grid: TargetGrid, first: int | None, files: Files, wanted: Sources) -> tuple[int, int]:
@@ -60,17 +74,17 @@ def grid_lattice(grid: TargetGrid, first: int | None, files: Files, wanted: Sour
     return grid.offset_of(file.grid.to_sibling(grid.crs)) or (0, 0)
 
 
-def shard_windows(grid: TargetGrid, bbox: BBox, edge: int, anchor: tuple[int, int]) -> list[Window]:
-    """The job's window cut along the lattice, without the shards that the bbox misses."""
+def shard_windows(grid: TargetGrid, bbox: BBox, edge: int, anchor: tuple[int, int], square: int = 1) -> list[Window]:
+    """The job's window cut along the lattice, without the shards that the bbox misses with all squares that they meet."""
     area = Polygon(projected_ring(grid.crs, bbox)).buffer(grid.resolution)
     shapely.prepare(area)
-    return [
-        window
-        for window in grid.window.cells(edge, edge, col=anchor[0], row=anchor[1])
-        if area.intersects(
-            shapely.box(grid.x(window.col), grid.y(window.row_end), grid.x(window.col_end), grid.y(window.row))
-        )
-    ]
+
+    def met(window: Window) -> bool:
+        whole = window.snapped(square, square)
+        left, right = grid.x(whole.col), grid.x(whole.col_end)
+        return bool(area.intersects(shapely.box(left, grid.y(whole.row_end), right, grid.y(whole.row))))
+
+    return [window for window in grid.window.cells(edge, edge, col=anchor[0], row=anchor[1]) if met(window)]
 
 
 def shard_units(windows: list[Window], edge: int, anchor: tuple[int, int]) -> list[Unit]:

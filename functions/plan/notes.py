@@ -48,10 +48,15 @@ def notes(
     if len({scene.datetime[:10] for scene in scenes}) > 1:
         dates = sorted(scene.datetime[:10] for scene in scenes)
         lines.append(f"scenes of several dates are joined: {dates[0]} to {dates[-1]}")
+    bands = [source for source in images.sources.values() if source.band != CLASSES and not source.context]
+    finest: dict[int, float] = {}
+    for source in bands:
+        finest[source.scene] = min(finest.get(source.scene, source.grid.dx), source.grid.dx)
+    # Coarser bands beside them never lie on the grid, and nobody expects it.
     moved = {
         source.scene
-        for source in images.sources.values()
-        if source.band != CLASSES and not source.context and grid.offset_of(source.grid.to_sibling(grid.crs)) is None
+        for source in bands
+        if source.grid.dx == finest[source.scene] and grid.offset_of(source.grid.to_sibling(grid.crs)) is None
     }
     if moved:
         which = "all scenes are" if len(moved) == len(scenes) else f"{len(moved)} of {len(scenes)} scenes are"

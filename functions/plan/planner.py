@@ -15,7 +15,7 @@ from eo.job import Plan, Process, Unit
 from eo.radiometry import Radiometry, common
 from eo.settings import Settings
 from eo.sources import elevation
-from eo.stage import Sources, tiling_of
+from eo.stage import Sources, sources_of, tiling_of
 from eo.traffic import Traffic
 from eo.transport import cdse_keys
 from plan import budget, granule, search
@@ -24,7 +24,7 @@ from plan.context_sources import add_contexts
 from plan.cube_arrays import made_arrays, target_arrays, tile_arrays
 from plan.elevation_sources import Sheets, around, sheets
 from plan.files import Files
-from plan.job_grid import grid_lattice, job_grid, scene_units, shard_units, shard_windows, tile_units
+from plan.job_grid import grid_lattice, job_grid, scene_units, shard_units, shard_windows, square_of, tile_units
 from plan.notes import elevation_name, notes, vertical_crs
 from plan.scene_sources import fetched, scene_names
 from plan.target import pixels_inside
@@ -64,7 +64,7 @@ def make_plan(
     Raises NothingFound, TooLarge, InvalidInput, CorruptData, AccessDenied and SourceUnavailable.
     """
     stages = process.stages(inputs)
-    wanted = next(stage.sources for stage in stages if stage.sources is not None)
+    wanted = sources_of(stages)
     traffic = Traffic()
     if product is not None:
         folder = product.store.temporary(f"scratch/{job}/files")
@@ -126,7 +126,7 @@ def _planned(
     scenes, uncovered, files = chosen.scenes, chosen.uncovered, chosen.files
     traffic = files.traffic
     stages = process.stages(inputs)
-    wanted = next(stage.sources for stage in stages if stage.sources is not None)
+    wanted = sources_of(stages)
     grid, first = job_grid(scenes, files, inputs, wanted)
     anchor = lattice or grid_lattice(grid, first, files, wanted)
     sampled = process.sampled(inputs)
@@ -134,7 +134,8 @@ def _planned(
     edge = shard or budget.shard_edge(
         chunk=settings.chunk, bytes_per_pixel=sampled * process.bytes_per_point(inputs), memory=memory, stages=stages
     )
-    windows = shard_windows(grid, inputs.bbox, edge, anchor)
+    square = square_of(wanted, grid.resolution)
+    windows = shard_windows(grid, inputs.bbox, edge, anchor, square)
     images = fetched(
         scenes,
         files,
@@ -184,7 +185,7 @@ def _planned(
         "scenes": scene_units(names, contexts),
     }
     units = {stage.name: tile_units(windows, stage.tiling) if stage.tiling else by_kind[stage.over] for stage in stages}
-    pixels = pixels_inside(grid, inputs.bbox)
+    pixels = pixels_inside(grid, inputs.bbox, square)
     predicted = budget.predict(
         pixels=pixels,
         points=budget.most_points(math.ceil(pixels * (1 - uncovered)), sampled, grid.window),
@@ -239,11 +240,13 @@ def find_scenes(
 ) -> tuple[list[Scene], float]:
     """(the scenes in the order in which they fill, share of the bbox that none covers)."""
     folder = _folder(inputs)
+    # Squares reach beyond the bbox by their diagonal at most, and want the scenes there.
+    area = inputs.bbox.around(1.5 * wanted.squares) if wanted.squares else inputs.bbox
     when = inputs.datetime or (None if inputs.source == "local" else shared_inputs.last_days(now))
     found = search.find(
         inputs.source,
         collection=inputs.collection,
-        bbox=inputs.bbox,
+        bbox=area,
         datetime=when,
         settings=settings,
         local_folder=folder,
@@ -254,7 +257,10 @@ def find_scenes(
             f"{inputs.source} has no {inputs.collection} scene{dates} in bbox {inputs.bbox}: widen the dates, or check the "
             "bbox and the collection"
         )
-    choice = choose(found, inputs.bbox, max_cloud_cover=inputs.max_cloud_cover)
+    choice = choose(found, area, max_cloud_cover=inputs.max_cloud_cover)
+    uncovered = choice.uncovered
+    if wanted.squares:
+        uncovered = choose(choice.candidates, inputs.bbox, max_cloud_cover=inputs.max_cloud_cover).uncovered
     scenes = search.load(
         inputs.source,
         choice.candidates,
@@ -263,7 +269,7 @@ def find_scenes(
         settings=settings,
         local_folder=folder,
     )
-    return scenes, choice.uncovered
+    return scenes, uncovered
 
 
 def _folder(inputs: "CubeInputs") -> Path | None:

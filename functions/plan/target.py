@@ -134,6 +134,12 @@ def projected_bounds(crs: str, bbox: BBox) -> tuple[float, float, float, float]:
     return left - bulge, bottom - bulge, right + bulge, top + bulge
 
 
-def pixels_inside(grid: TargetGrid, bbox: BBox) -> int:
-    """Pixels whose centres lie in the bbox, by area: right to a row or column."""
-    return math.ceil(Polygon(projected_ring(grid.crs, bbox)).area / grid.resolution**2)
+def pixels_inside(grid: TargetGrid, bbox: BBox, square: int = 1) -> int:
+    """Pixels whose centres lie in the bbox, by area: right to a row or column.
+
+    Of squares of more pixels that are taken whole, not fewer than there are.
+    """
+    area = Polygon(projected_ring(grid.crs, bbox))
+    if square > 1:
+        area = area.buffer(square * grid.resolution, join_style="mitre")
+    return min(math.ceil(area.area / grid.resolution**2), grid.window.pixels)

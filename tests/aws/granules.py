@@ -1,4 +1,4 @@
-"""An L1C granule at the Copernicus Data Space, for what corrects it."""
+"""Products at the Copernicus Data Space: an L1C granule for what corrects it, an L2A product for what judges its land cover."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from l1c import Tile
+from l2a import LEVELS
+from l2a import Tile as Surface
 from routes.loopback import BUCKET, STORE, Cdse, cdse
 from routes.places import JULY, WORLD
 from scenes.edh import write_edh_zarr
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 TILE = Tile(size=2_400)
 """20 x 20 pixels of the coarse grid, where the scenes of `routes.conftest.pair` are too."""
 PLACE = "Sentinel-2/MSI/L1C/2026/07/12"
+SURFACE = Surface(size=2_400, bands=tuple(LEVELS), sensed="2026-08-21T10:10:31Z", synthetic=True)
+"""2 x 2 patches at the same place, in a month in which nothing else is there; made up, so that any model may judge it."""
+SURFACE_PLACE = "Sentinel-2/MSI/L2A/2026/08/21"
 
 
 def inputs(model: str = "physics", **more: Any) -> dict[str, Any]:
@@ -37,15 +42,15 @@ def granule(folder: Path) -> Iterator[Cdse]:
         yield running
 
 
-def written(folder: Path) -> dict[str, Any]:
-    """Write the granule; gives its item as the Copernicus Data Space would have it."""
-    folder.mkdir(parents=True)
-    TILE.write(folder)
-    item: dict[str, Any] = json.loads((folder / f"{TILE.id}.json").read_text())
-    remote = {key: asset | {"href": f"s3://{BUCKET}/{PLACE}/{asset['href']}"} for key, asset in item["assets"].items()}
+def written(folder: Path, tile: Tile | Surface = TILE, place: str = PLACE) -> dict[str, Any]:
+    """Write a product; gives its item as the Copernicus Data Space would have it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tile.write(folder)
+    item: dict[str, Any] = json.loads((folder / f"{tile.id}.json").read_text())
+    remote = {key: asset | {"href": f"s3://{BUCKET}/{place}/{asset['href']}"} for key, asset in item["assets"].items()}
     return item | {"assets": remote}
 
 
-def put(running: Cdse, folder: Path) -> None:
-    """Put the granule's files where its item says."""
-    running.s3.put_tree(BUCKET, f"{PLACE}/{TILE.id}/", folder / TILE.id)
+def put(running: Cdse, folder: Path, tile: Tile | Surface = TILE, place: str = PLACE) -> None:
+    """Put a product's files where its item says."""
+    running.s3.put_tree(BUCKET, f"{place}/{tile.id}/", folder / tile.id)

@@ -38,6 +38,7 @@ HANDLERS = {
     "fetch-cdse": "fetch.handler",
     "point-cloud": "point_cloud.handler",
     "atmospheric-correction": "atmospheric_correction.handler",
+    "land-cover": "land_cover.handler",
     "merge": "merge.handler",
 }
 

@@ -130,3 +130,23 @@ def test_meridians_are_counted_around_the_centre() -> None:
     box = BBox.parse("170,0,-160,1")
     assert box.centre_lon == -175
     assert box.unwrap(np.array([170.0, 180, -180, -160, 4, 6])).tolist() == [-190, -180, -180, -160, 4, -354]
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(11.2, 46.4, 11.6, 46.7), (179.99, -17.0, -179.99, -16.9), (-180.0, 60.0, -179.9, 60.1), (0.0, 84.0, 1.0, 85.0)],
+)
+def test_a_box_around_another_is_so_many_metres_larger(box: tuple[float, float, float, float]) -> None:
+    inner = BBox(*box)
+    outer = inner.around(1_800)
+    (west, south, east, north), (left, bottom, right, top) = inner.unwrapped(), outer.unwrapped()
+    turn = 360 * round((left - west) / 360)
+    for lon in (west - left + turn, right - turn - east):
+        assert 1_800 <= lon * 111_320 * math.cos(math.radians(max(abs(south), abs(north)))) < 2_000
+    for lat in (south - bottom, top - north):
+        assert 1_800 <= lat * 111_700 < 2_000
+
+
+def test_no_box_around_another_leaves_the_earth_or_is_too_large() -> None:
+    assert BBox(10.0, 89.9, 11.0, 90.0).around(50_000).max_lat == 90
+    assert BBox(0.0, 0.0, 60.0, 60.0).around(1_800) == BBox(0.0, 0.0, 60.0, 60.0)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pyproj import Geod, Transformer
 
 from eo.bbox import BBox
-from eo.geolocate import LONLAT, Geolocation, inside, source_window
+from eo.geolocate import LONLAT, Geolocation, inside, source_window, squares_inside, taken
 from eo.grid import RasterGrid, TargetGrid, Window
 from support import Doubles, lonlat, projected, within
 
@@ -181,3 +181,23 @@ def test_a_source_far_away_is_not_touched() -> None:
     grid = grid_at("EPSG:32632", 11.4, 46.6, 10)
     assert source_window(grid, grid.window, RasterGrid("EPSG:4326", 20, 50, 1e-3, 1e-3, 100, 100), 11.4) is None
     assert source_window(grid, grid.window, RasterGrid("EPSG:32632", 0, 0, 10, 10, 100, 100), 11.4) is None
+
+
+@pytest.mark.parametrize("edge", [7, 16])
+def test_squares_are_taken_whole_where_the_bbox_has_a_pixel_of_them(edge: int) -> None:
+    grid = grid_at("EPSG:32632", 11.2, 46.6, 10, edge=120)
+    lon, lat = lonlat(grid.crs, *centres(grid, grid.window))
+    west, east = np.quantile(lon, [0.3, 0.6])
+    south, north = np.quantile(lat, [0.4, 0.7])
+    bbox = BBox(float(west), float(south), float(east), float(north))
+    pixels = within(bbox.to_list(), lon, lat)
+    rows, cols = np.mgrid[grid.window.row : grid.window.row_end, grid.window.col : grid.window.col_end]
+    numbers = rows // edge * 1_000_000 + cols // edge
+    truth = np.isin(numbers, np.unique(numbers[pixels]))
+    assert pixels.sum() < truth.sum() < truth.size
+    np.testing.assert_array_equal(taken(grid, bbox, grid.window, edge), truth)
+    np.testing.assert_array_equal(taken(grid, bbox, grid.window), pixels)
+    part = Window(grid.window.col + 13, grid.window.row + 5, 61, 83)
+    np.testing.assert_array_equal(taken(grid, bbox, part, edge), truth[part.slices(grid.window)])
+    whole = grid.window.snapped(edge, edge)
+    assert squares_inside(grid, bbox, whole, edge).sum() == len(np.unique(numbers[pixels]))

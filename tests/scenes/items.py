@@ -89,6 +89,8 @@ def _properties(product: Product, style: Style, *, offset_applied: bool) -> dict
         "grid:code": f"MGRS-{product.tile}",
         "view:sun_azimuth": product.sun_azimuth,
         "view:sun_elevation": round(90 - product.sun_zenith, 6),
+        # Models that have learnt from generated data alone are refused on all other scenes.
+        "eo_shards:synthetic": True,
     }
     if style == "cdse":
         return shared | {

@@ -15,13 +15,19 @@ from typing import TYPE_CHECKING, get_args
 from aws.infra.template import QUIET, ROOT, SAM, load
 from eo.card import CARD
 from eo.correction import CorrectionInputs
+from land_cover.process import LandCoverInputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 FOLDER = ROOT / ".aws-sam"
-MODELS: tuple[str, ...] = get_args(CorrectionInputs.model_fields["model"].annotation)
+MODELS: dict[str, tuple[str, ...]] = {
+    "AtmosphericCorrectionFunction": get_args(CorrectionInputs.model_fields["model"].annotation),
+    "LandCoverFunction": (LandCoverInputs.model_fields["model"].default,),
+}
+"""By function that runs them."""
+ALL_MODELS = tuple(name for names in MODELS.values() for name in names)
 _MADE = {"__pycache__", "eo_shards.egg-info"}
 
 
@@ -77,10 +83,10 @@ def built() -> dict[str, Function]:
     """
     if not (SAM / "sam").exists():
         raise Unavailable("the SAM environment is not installed: make sam")
-    missing = [name for name in MODELS if not (ROOT / "layers" / "models" / name / CARD).is_file()]
+    missing = [name for name in ALL_MODELS if not (ROOT / "layers" / "models" / name / CARD).is_file()]
     if missing:
         raise Unavailable(
-            f"no models to pack: {', '.join(missing)}; python -m training.atmospheric_correction makes them"
+            f"no models to pack: {', '.join(missing)}; python -m training.atmospheric_correction and training.land_cover make them"
         )
     FOLDER.mkdir(exist_ok=True)
     stamp = FOLDER / "tested"

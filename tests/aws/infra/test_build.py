@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aws.infra.built import MODELS, Function, Unavailable, built, imported, python313
+from aws.infra.built import ALL_MODELS, MODELS, Function, Unavailable, built, imported, python313
 from aws.infra.template import ROOT, functions, template
 from eo.card import CARD, ITEM
 
@@ -129,21 +129,31 @@ def test_what_was_trimmed_still_works(bundle: dict[str, Function], name: str, co
     imported(bundle[name], both + (code.format(environment=told, network=RELU) if code == COMPUTE else code))
 
 
-def test_models_are_in_the_bundle_and_their_function_runs_them(bundle: dict[str, Function]) -> None:
-    function = bundle["AtmosphericCorrectionFunction"]
+@pytest.mark.parametrize("name", MODELS)
+def test_models_are_in_the_bundle_and_their_function_runs_them(bundle: dict[str, Function], name: str) -> None:
+    function = bundle[name]
     assert function.models is not None
-    assert sorted(path.name for path in function.models.iterdir()) == sorted(MODELS)
-    imported(function, CHECKED.format(names=MODELS, folder=str(function.models)))
+    assert sorted(path.name for path in function.models.iterdir()) == sorted(MODELS[name])
+    imported(function, CHECKED.format(names=MODELS[name], folder=str(function.models)))
 
 
-@pytest.mark.parametrize("name", ["PlanFunction", "MergeFunction"])
+@pytest.mark.parametrize("name", ["PlanFunction", "MergeFunction", "UploadFunction"])
 def test_who_plans_and_merges_has_the_cards_alone(bundle: dict[str, Function], name: str) -> None:
     function = bundle[name]
     assert function.models is not None
     found = {path.relative_to(function.models).as_posix() for path in function.models.rglob("*") if path.is_file()}
-    assert found == {f"{model}/{file}" for model in MODELS for file in (CARD, ITEM)}
+    assert found == {f"{model}/{file}" for model in ALL_MODELS for file in (CARD, ITEM)}
     code = "import os\nos.environ['EO_SHARDS_MODELS'] = {folder!r}\nfrom eo.model import read_card\nfor name in {names}:\n    read_card(name)\n"
-    imported(function, code.format(folder=str(function.models), names=MODELS))
+    imported(function, code.format(folder=str(function.models), names=ALL_MODELS))
+
+
+def test_the_merge_writes_parquet(bundle: dict[str, Function]) -> None:
+    code = (
+        "import io\nfrom arro3.core import Array, DataType, RecordBatch\nfrom arro3.io import read_parquet, write_parquet\n"
+        "made = RecordBatch.from_pydict({'x': Array([1, 2], DataType.int64())})\nfile = io.BytesIO()\n"
+        "write_parquet(made, file, compression='zstd(3)')\nfile.seek(0)\nassert read_parquet(file).read_all().num_rows == 2\n"
+    )
+    imported(bundle["MergeFunction"], code)
 
 
 def test_byte_code_is_never_compared_with_its_source(bundle: dict[str, Function]) -> None:
@@ -172,7 +182,7 @@ def test_layers_hold_the_models_of_all_services_that_are_called() -> None:
     assert _services() <= kept
 
 
-@pytest.mark.parametrize("layer", ["geo", "compute"])
+@pytest.mark.parametrize("layer", ["geo", "compute", "tables"])
 def test_layers_are_pinned_to_the_versions_of_the_project(layer: str) -> None:
     """With hashes, and each to a version that the project's own lock has too."""
     pinned = re.findall(

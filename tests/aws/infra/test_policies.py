@@ -55,7 +55,7 @@ REACH: dict[str, dict[str, set[str]]] = {
             "s3:GetObject": {"jobs/*", "scratch/*"},
             "s3:PutObject": {"scratch/*"},
         }
-        for role in ("PointCloudRole", "AtmosphericCorrectionRole")
+        for role in ("PointCloudRole", "AtmosphericCorrectionRole", "LandCoverRole")
     },
     "MergeRole": {
         "s3:GetObject": {"jobs/*", "scratch/*"},

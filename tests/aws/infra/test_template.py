@@ -188,10 +188,12 @@ def test_every_function_has_limits_and_traces(name: str) -> None:
     assert 0 < function["Timeout"] <= 900
     assert function["MemorySize"] == {"Ref": "WorkerMemory"} or 128 <= function["MemorySize"] <= 3008
     # Lambda takes five: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-    libraries, *models = [layer["Ref"] for layer in function["Layers"]]
+    libraries, *more = [layer["Ref"] for layer in function["Layers"]]
     assert libraries in {"GeoLayer", "ComputeLayer"}
-    assert set(models) < {f"{name.removesuffix('Function')}ModelsLayer", "ModelCardsLayer"}
-    assert set(models) <= set(resources("AWS::Serverless::LayerVersion"))
+    assert ("TablesLayer" in more) == (name == "MergeFunction")
+    models = set(more) - {"TablesLayer"}
+    assert models < {f"{name.removesuffix('Function')}ModelsLayer", "ModelCardsLayer"}
+    assert models <= set(resources("AWS::Serverless::LayerVersion"))
 
 
 def test_the_api_answers_before_its_gateway_gives_up() -> None:
@@ -224,7 +226,13 @@ def test_who_reaches_sources_counts_on_the_connections_that_are_given(connection
 
 def test_the_plan_knows_the_memory_that_units_are_billed_for() -> None:
     memory = FUNCTIONS["PlanFunction"]["Environment"]["Variables"]["EO_SHARDS_FUNCTION_MEMORY"]
-    units = ("FetchFunction", "FetchCdseFunction", "PointCloudFunction", "AtmosphericCorrectionFunction")
+    units = (
+        "FetchFunction",
+        "FetchCdseFunction",
+        "PointCloudFunction",
+        "AtmosphericCorrectionFunction",
+        "LandCoverFunction",
+    )
     assert {json.dumps(FUNCTIONS[name]["MemorySize"]) for name in units} == {json.dumps(memory)}
 
 
@@ -261,9 +269,10 @@ def test_every_stage_of_every_process_has_a_function(identifier: str) -> None:
 
 @pytest.mark.parametrize("identifier", registry.PROCESSES)
 def test_every_model_that_can_be_ordered_is_deployed_and_its_card_to_who_asks_for_it(identifier: str) -> None:
-    """Which models there are is said by the type of the input; layers/Makefile says which are packed."""
+    """Which models there are is said by the type of the input or, where any may be named, by its default; layers/Makefile
+    says which are packed."""
     field = registry.process(identifier).Inputs.model_fields.get("model")
-    offered = set(get_args(field.annotation)) if field is not None else set()
+    offered = set(get_args(field.annotation)) | {field.default} if field is not None else set()
     whole = {name for name in resources("AWS::Serverless::LayerVersion") if name.endswith("ModelsLayer")}
     assert offered <= {model for layer in whole for model in packed(layer)}
     assert offered <= packed("ModelCardsLayer")
@@ -274,7 +283,9 @@ def test_models_are_where_they_run_and_cards_where_they_are_read() -> None:
     for layer in (name for name in resources("AWS::Serverless::LayerVersion") if name.endswith("ModelsLayer")):
         own = f"{layer.removesuffix('ModelsLayer')}Function"
         assert {name for name, found in layers.items() if layer in found} == {own}
-    assert {name for name, found in layers.items() if "ModelCardsLayer" in found} == {"PlanFunction", "MergeFunction"}
+    # An upload is checked for the bands that a job needs, which the card of its model names.
+    asking = {"PlanFunction", "MergeFunction", "UploadFunction"}
+    assert {name for name, found in layers.items() if "ModelCardsLayer" in found} == asking
 
 
 def packed(layer: str) -> set[str]:

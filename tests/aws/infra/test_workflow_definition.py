@@ -76,7 +76,13 @@ def called(state: Node) -> set[str]:
     if name is not None:
         return {name.removeprefix("${").removesuffix("}")}
     # The plan names the function of a stage: any that does units.
-    return {"FetchFunction", "FetchCdseFunction", "PointCloudFunction", "AtmosphericCorrectionFunction"}
+    return {
+        "FetchFunction",
+        "FetchCdseFunction",
+        "PointCloudFunction",
+        "AtmosphericCorrectionFunction",
+        "LandCoverFunction",
+    }
 
 
 def test_every_state_is_reached_and_every_next_exists() -> None:

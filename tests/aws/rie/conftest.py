@@ -26,9 +26,11 @@ def sources(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cd
     if emulator() is None:
         pytest.skip(MISSING)
     folder = tmp_path_factory.mktemp("rie")
-    items = [*map(remote_item, pair.scenes), granules.written(folder / "c")]
+    surface = granules.SURFACE, granules.SURFACE_PLACE
+    items = [*map(remote_item, pair.scenes), granules.written(folder / "c"), granules.written(folder / "c", *surface)]
     with cdse(folder, pair.scenes, pair.dem.path, items) as running:
         granules.put(running, folder / "c")
+        granules.put(running, folder / "c", *surface)
         yield running
 
 
@@ -80,8 +82,17 @@ def locally(sources: Cdse, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 @pytest.fixture(scope="module")
 def corrected_locally(sources: Cdse, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The same of the order of a correction."""
+    return _made(sources, tmp_path_factory, "atmospheric-correction", "api_execution_correction")
+
+
+@pytest.fixture(scope="module")
+def judged_locally(sources: Cdse, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The same of the order of a land-cover map."""
+    return _made(sources, tmp_path_factory, "land-cover", "api_execution_land_cover")
+
+
+def _made(sources: Cdse, folders: pytest.TempPathFactory, process: str, ordered: str) -> dict[str, bytes]:
     sources.forget()
-    out = tmp_path_factory.mktemp("corrected") / "out"
-    words = options(**inputs("api_execution_correction"))
-    sources.machine.command("run", "atmospheric-correction", *words, f"--out={out}").fine()
+    out = folders.mktemp(process) / "out"
+    sources.machine.command("run", process, *options(**inputs(ordered)), f"--out={out}").fine()
     return {path.name: path.read_bytes() for path in out.iterdir()}

@@ -19,18 +19,22 @@ if TYPE_CHECKING:
 JOB = event("plan")["job"]
 CORRECTED = event("plan_correction")["job"]
 """A job of another process, on another collection."""
+JUDGED = event("plan_land_cover")["job"]
+"""And one of a third."""
 OTHER = event("api_dismiss")["rawPath"].rpartition("/")[2]
 """A job of somebody else, ordered with a token."""
 FAILED = event("fail")["job"]
 TIMED_OUT = event("timed_out")["execution"].rpartition("-")[0]
 EVENT_OF = {"fetch": "fetch", "align": "align", "drape": "point_cloud"}
 """By stage: the file with one of its units."""
-EVENT_OF_CORRECTION = {
+EVENT_OF_OTHERS = {
     "context": "context",
     "field": "atmospheric_correction_field",
     "correct": "atmospheric_correction_correct",
     "raster": "atmospheric_correction_raster",
+    "judge": "land_cover_judge",
 }
+"""Of stages that the first job has not."""
 COMMANDS = {
     name: function
     for function, name in re.findall(
@@ -80,7 +84,8 @@ def drive(account: Account) -> Driven:
         _stage(done, stage["name"], stage["function"])
     for name in ("reduce", "merge", "api_job", "api_results", "api_jobs"):
         done.call(name)
-    _correction(done)
+    _other(done, CORRECTED, "correction")
+    _other(done, JUDGED, "land_cover")
     account.accept(FAILED, inputs())
     account.accept(TIMED_OUT, inputs())
     for name in ("fail", "timed_out", "api_dismiss"):
@@ -109,22 +114,22 @@ def _stage(done: Driven, stage: str, function: str) -> None:
             done.runtimes.add(account.warm[COMMANDS[name]].runtime.pid)
 
 
-def _correction(done: Driven) -> None:
-    """Order and do the correction, whose own stages have files."""
+def _other(done: Driven, job: str, name_of_files: str) -> None:
+    """Order and do a job of another process, whose own stages have files."""
     account = done.account
-    done.call("api_execution_correction")
-    planned = done.call("plan_correction")
+    done.call(f"api_execution_{name_of_files}")
+    planned = done.call(f"plan_{name_of_files}")
     functions = {f"{STACK}-{_hyphened(name)}": name for name in COMMANDS.values()}
     for stage in planned["stages"]:
-        name = EVENT_OF_CORRECTION.get(stage["name"])
-        for unit in account.units(CORRECTED, stage["name"]):
-            asked = {"job": CORRECTED, "attempt": 1, "stage": stage["name"], "unit": unit}
+        name = EVENT_OF_OTHERS.get(stage["name"])
+        for unit in account.units(job, stage["name"]):
+            asked = {"job": job, "attempt": 1, "stage": stage["name"], "unit": unit}
             if name is not None and asked == event(name):
                 assert functions[stage["function"]] == COMMANDS[name]
                 done.call(name)
             else:
                 assert not account.call(functions[stage["function"]], asked).error
-    done.call("merge_correction")
+    done.call(f"merge_{name_of_files}")
 
 
 def _hyphened(function: str) -> str:

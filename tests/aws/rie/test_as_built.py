@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws.rie.driven import COMMANDS, CORRECTED
+from aws.rie.driven import COMMANDS, CORRECTED, JUDGED
 
 if TYPE_CHECKING:
     from aws.rie.driven import Driven
@@ -25,3 +25,8 @@ def test_the_corrections_products_are_those_of_the_command(
 ) -> None:
     """Its networks and tables come from the layers, and are run by the onnxruntime that was packed."""
     assert driven_as_built.products(CORRECTED) == corrected_locally
+
+
+def test_the_land_cover_is_that_of_the_command(driven_as_built: Driven, judged_locally: dict[str, bytes]) -> None:
+    """Its table is written by the merge's own layer."""
+    assert driven_as_built.products(JUDGED) == judged_locally

@@ -11,7 +11,7 @@ import requests
 
 from aws.infra.template import functions
 from aws.rie.account import EVENTS, SECRETS, Account, event
-from aws.rie.driven import COMMANDS, CORRECTED, EVENT_OF, FAILED, JOB, OTHER, TIMED_OUT, inputs
+from aws.rie.driven import COMMANDS, CORRECTED, EVENT_OF, FAILED, JOB, JUDGED, OTHER, TIMED_OUT, inputs
 from http_api import Answer, checked
 from registry import PROCESSES
 
@@ -90,6 +90,10 @@ def test_the_products_are_those_of_the_command(driven: Driven, locally: dict[str
 
 def test_the_corrections_products_are_those_of_the_command(driven: Driven, corrected_locally: dict[str, bytes]) -> None:
     assert driven.products(CORRECTED) == corrected_locally
+
+
+def test_the_land_cover_is_that_of_the_command(driven: Driven, judged_locally: dict[str, bytes]) -> None:
+    assert driven.products(JUDGED) == judged_locally
 
 
 def test_jobs_share_a_warm_container_without_a_trace(driven: Driven) -> None:
