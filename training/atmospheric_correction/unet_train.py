@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from training.atmospheric_correction.emulator import Emulator
-from training.atmospheric_correction.task import LAST, WatchedTask, fitted
 from training.atmospheric_correction.unet import UNet
 from training.atmospheric_correction.unet_config import UNetConfig
 from training.atmospheric_correction.unet_patches import (
@@ -27,6 +26,7 @@ from training.atmospheric_correction.unet_patches import (
     Source,
     make_grounds,
 )
+from training.fitting import LAST, WatchedTask, fitted
 
 VALIDATION = 8
 """Batches, always the same, of grounds and air of seeds of their own."""
@@ -103,6 +103,7 @@ def train(
         task,
         config,
         folder,
+        log_every=min(25, config.steps),
         seen=DataLoader(Batches(seen, count=config.steps, start=done), batch_size=None),
         held=[each.batch(number) for each in held for number in range(VALIDATION)],
         limits=limits,

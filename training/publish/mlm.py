@@ -8,7 +8,7 @@ import hashlib
 import re
 from typing import Any
 
-from eo.card import CARD, DIGEST, NETWORK, Card, File, Tensor, Training
+from eo.card import CARD, DIGEST, NETWORK, SYNTHETIC, Card, File, Tensor, Training
 
 STAC_VERSION = "1.1.0"
 EXTENSIONS = [
@@ -39,6 +39,13 @@ COMMON_NAMES = {
     "B12": ("swir22", 2.190),
 }
 """Name in STAC's eo extension and centre in micrometres (Sentinel-2 User Handbook)."""
+
+RESIZE_TYPES = {
+    "nearest": "interpolation-nearest",
+    "bilinear": "interpolation-linear",
+    "bicubic": "interpolation-cubic",
+}
+"""What MLM calls ways of resampling."""
 
 
 def stac_item(card: Card) -> dict[str, Any]:
@@ -113,7 +120,7 @@ def _input(card: Card, tensor: Tensor) -> dict[str, Any]:
         "bands": list(tensor.bands),
         "input": _structure(tensor),
         "value_scaling": scaling,
-        "resize_type": None,
+        "resize_type": RESIZE_TYPES[card.resampling] if card.resampling and tensor.bands else None,
         # DN to reflectance, by the offset of each product.
         "pre_processing_function": {"format": "python", "expression": "eo.radiometry:Radiometry"}
         if tensor.bands
@@ -156,6 +163,9 @@ def _own(card: Card) -> dict[str, Any]:
         "eo_shards:out_of_scope": list(card.out_of_scope),
         "eo_shards:known_failures": list(card.known_failures),
         "eo_shards:domain": [each.model_dump() for each in card.domain],
+        # By class: MLM has no field for them.
+        **({"eo_shards:thresholds": dict(zip(card.classes, card.thresholds, strict=True))} if card.thresholds else {}),
+        **({"eo_shards:training_data": SYNTHETIC} if card.synthetic else {}),
         **({"eo_shards:energy": card.energy.model_dump()} if card.energy else {}),
     }
 

@@ -33,6 +33,7 @@ def publish(
     out: Path,
     tolerance: float,
     fp16: bool = False,
+    exact: float | None = None,
     recalibration: "Iterable[Mapping[str, Tensor]] | None" = None,
     batches: "Iterable[Mapping[str, Tensor]] | None" = None,
     tables: Mapping[str, tuple[bytes, str]] | None = None,
@@ -43,8 +44,9 @@ def publish(
     outputs; it is left in evaluation mode on the CPU. `example` has a tensor for each input. Extents that the card names
     by a word are open in the network; those of equal name are equal.
     BatchNorm layers are recomputed over `recalibration`, where given. `batches` are compared instead of random ones about
-    the example; `tolerance` is in units of the outputs. `fp16` stores weights in half. `tables` are further files of the
-    model: content and meaning by name.
+    the example; `tolerance` is in units of the outputs. `fp16` stores weights in half; `exact` is then the tolerance of the
+    network as it was before that, which tells an export that computes something else from rounded weights. `tables` are
+    further files of the model: content and meaning by name.
     Raises CorruptData where the comparison fails or the runtime refuses the folder, and InvalidInput where the example or
     what is made of it is not as the card says; the folder is then as it was.
     """
@@ -63,8 +65,11 @@ def publish(
     if recalibration is not None:
         recalibrate(module, ([batch[name] for name in names] for batch in recalibration))
     model = net.export(module, example, card)
-    data = (net.halve(model) if fp16 else model).SerializeToString(deterministic=True)
     compared = list(batches if batches is not None else net.random_batches(example, card))
+    whole = None
+    if fp16 and exact is not None:
+        whole = net.parity(module, model.SerializeToString(), card, compared, tolerance=exact)
+    data = (net.halve(model) if fp16 else model).SerializeToString(deterministic=True)
     proven = net.parity(module, data, card, compared, tolerance=tolerance)
     precision = "half of the bytes: float16" if fp16 else "float32"
     files = {NETWORK: (data, f"the network, ONNX opset {net.OPSET}, weights {precision}"), **(tables or {})}
@@ -77,6 +82,7 @@ def publish(
         opset=net.OPSET,
         onnxruntime=net.ONNXRUNTIME,
         parity=proven,
+        parity_float32=whole,
     )
     _write(made, {name: content for name, (content, _) in files.items()}, out)
     return made
@@ -162,12 +168,13 @@ def _tell(card: Card, out: Path) -> None:
     for file in card.files:
         table.add_row(file.name, f"{file.bytes:,} bytes")
     table.add_row("parameters", f"{card.parameters:,}, stored as {card.precision}")
-    if card.parity is not None:
-        table.add_row(
-            "parity",
-            f"largest |torch - onnxruntime| {card.parity.max_abs_error:.3g} over {card.parity.batches} batches, "
-            f"{card.parity.tolerance:g} allowed",
-        )
+    for name, parity in (("parity", card.parity), ("before weights were halved", card.parity_float32)):
+        if parity is not None:
+            table.add_row(
+                name,
+                f"largest |torch - onnxruntime| {parity.max_abs_error:.3g} over {parity.batches} batches, "
+                f"{parity.tolerance:g} allowed",
+            )
     table.add_row("training", f"{card.training.epochs} epochs, {card.training.stopped}")
     if card.energy is not None:
         table.add_row(

@@ -66,6 +66,8 @@ LAND_COVER = FIELD.model_copy(
             Tensor(name="p", shape=("batch", 2), dims=("batch", "class"), units="probability", meaning="of labels"),
         ),
         "classes": ("Beaches, dunes, sands", "Urban fabric"),
+        "thresholds": (0.4, 0.625),
+        "resampling": "bicubic",
         "training": FIELD.training.model_copy(update={"pretrained": "ImageNet"}),
     }
 )
@@ -152,3 +154,16 @@ def test_classes_are_named_in_the_order_of_the_output() -> None:
 
 def test_equal_cards_give_equal_items() -> None:
     assert json.dumps(stac_item(FIELD)) == json.dumps(stac_item(Card.model_validate_json(FIELD.encoded())))
+
+
+def test_thresholds_resampling_and_generated_data_are_in_the_item_where_the_card_has_them() -> None:
+    properties = stac_item(LAND_COVER)["properties"]
+    assert properties["eo_shards:thresholds"] == {"Beaches, dunes, sands": 0.4, "Urban fabric": 0.625}
+    # Of what is no image nothing is resampled.
+    assert [each["resize_type"] for each in properties["mlm:input"]] == ["interpolation-cubic", None]
+    assert "eo_shards:training_data" not in properties
+    plain = stac_item(FIELD)["properties"]
+    assert "eo_shards:thresholds" not in plain
+    assert plain["mlm:input"][0]["resize_type"] is None
+    generated = FIELD.model_copy(update={"training": FIELD.training.model_copy(update={"data": "synthetic"})})
+    assert stac_item(generated)["properties"]["eo_shards:training_data"] == "synthetic"

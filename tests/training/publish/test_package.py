@@ -167,6 +167,14 @@ def test_half_weights_take_half_the_bytes_and_a_wider_tolerance(tmp_path: Path) 
     np.testing.assert_allclose(answer, module(given["x"]).detach(), atol=1e-2)
     with pytest.raises(CorruptData, match=r"differ by .* 1e-06 is allowed"):
         publish(module, given, card=draft, out=tmp_path / "f16" / "tiny", tolerance=1e-6, fp16=True)
+    # Rounded weights are told from a network that computes something else: it has to agree before.
+    both = publish(module, given, card=draft, out=tmp_path / "f16" / "tiny", tolerance=1e-2, fp16=True, exact=1e-5)
+    assert both.parity == half.parity
+    assert both.parity_float32 is not None
+    assert both.parity_float32.max_abs_error <= both.parity_float32.tolerance == 1e-5
+    assert (whole.parity_float32, half.parity_float32) == (None, None)
+    with pytest.raises(CorruptData, match=r"differ by .* 1e-12 is allowed"):
+        publish(module, given, card=draft, out=tmp_path / "f16" / "tiny", tolerance=1e-2, fp16=True, exact=1e-12)
     with torch.no_grad():
         module.layers[0].weight[0, 0] = 1e5
     with pytest.raises(InvalidInput, match=r"reaches 100000, float16 ends at 65504: publish as float32"):

@@ -1,0 +1,142 @@
+"""The net: all pixels are read, all channels are normalised, one sigmoid is at its end, unknown names are told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+import training.cpu_torchvision  # noqa: E402, F401 - before what imports torchvision
+
+pytest.importorskip("timm")
+from eo.errors import InvalidInput  # noqa: E402
+from land_cover.labels import CLASSES  # noqa: E402
+from training.land_cover.bands import BANDS  # noqa: E402
+from training.land_cover.calibration import Line, unchanged  # noqa: E402
+from training.land_cover.net import LandCoverNet, Published, backbone, timm_name  # noqa: E402
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SMALL, SMALL_VIT = "test_resnet.r160_in1k", "test_vit"
+
+
+@pytest.fixture(autouse=True)
+def _equal_weights() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+def patches(count: int = 2, bands: int = 10) -> Tensor:
+    return torch.rand(count, bands, 120, 120, generator=torch.Generator().manual_seed(1)) * 0.4
+
+
+@pytest.mark.parametrize(
+    ("architecture", "size", "read"),
+    [(SMALL_VIT, None, 128), (SMALL_VIT, 224, 224), (SMALL, None, 120), (SMALL, 96, 96)],
+)
+def test_the_last_row_and_column_of_a_patch_count(architecture: str, size: int | None, read: int) -> None:
+    net = LandCoverNet(architecture, BANDS[10], size=size).eval()
+    assert net.size == read
+    given = patches(1)
+    with torch.no_grad():
+        before = net(given)
+        for edge in ((slice(None), slice(None), -1, slice(None)), (slice(None), slice(None), slice(None), -1)):
+            changed = given.clone()
+            changed[edge] += 0.5
+            assert not torch.equal(net(changed), before), "the net does not read its input to the end"
+
+
+@pytest.mark.parametrize("size", [120, 130])
+def test_a_size_that_patches_do_not_divide_is_refused_with_one_that_they_do(size: int) -> None:
+    with pytest.raises(
+        InvalidInput, match=r"no multiple of the 16 .* last (8|2) rows .* choose (128 or 112|144 or 128)"
+    ):
+        LandCoverNet(SMALL_VIT, BANDS[10], size=size)
+
+
+def test_names_of_the_issue_are_those_of_timm() -> None:
+    assert (timm_name("vit_small_patch16"), timm_name("resnet50")) == ("vit_small_patch16_224", "resnet50")
+    assert timm_name("test_resnet.r160_in1k") == "test_resnet.r160_in1k"
+
+
+def test_an_unknown_architecture_is_told_with_near_names() -> None:
+    with pytest.raises(InvalidInput, match=r"'resnet27' is none that timm .* mean .*resnet2[46]"):
+        timm_name("resnet27")
+    with pytest.raises(InvalidInput, match="list_models"):
+        timm_name("../../etc")
+
+
+@pytest.mark.parametrize("count", [7, 10, 11, 12])
+def test_every_choice_of_bands_gives_a_logit_for_each_class(count: int) -> None:
+    net = LandCoverNet(SMALL, BANDS[count]).eval()
+    with torch.no_grad():
+        assert net(patches(3, count)).shape == (3, len(CLASSES))
+
+
+def test_indices_are_normalised_differences_and_never_beyond_one() -> None:
+    net = LandCoverNet(SMALL, BANDS[10], indices=("NDVI", "NDWI", "NDBI"))
+    given = torch.zeros(1, 10, 120, 120)
+    for band, value in (("B03", 0.08), ("B04", 0.05), ("B08", 0.4), ("B11", 0.2)):
+        given[:, BANDS[10].index(band)] = value
+    made = net.channels(given)[0, :, 0, 0]
+    assert made.shape == (13,)
+    assert made[10:].tolist() == pytest.approx([0.35 / 0.45, -0.32 / 0.48, -0.2 / 0.6], abs=2e-3)
+    # Correction may leave reflectance below 0, and water next to none.
+    strange = net.channels(torch.randn(2, 10, 120, 120) * 0.05)[:, 10:]
+    assert torch.isfinite(strange).all()
+    assert strange.abs().max() <= 1
+
+
+def test_what_the_backbone_sees_is_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = LandCoverNet(SMALL, BANDS[10], indices=("NDVI",))
+    given = [patches(4) * torch.linspace(0.2, 3, 10)[None, :, None, None] + 0.1, patches(3) * 0.5]
+    net.start(given)
+    seen: list[Any] = []
+    monkeypatch.setattr(net.backbone, "forward", lambda x: seen.append(x) or torch.zeros(len(x), 19))
+    for each in given:
+        net(each)
+    pixels = torch.cat(seen).movedim(1, 0).flatten(1)
+    torch.testing.assert_close(pixels.mean(1), torch.zeros(11), atol=2e-4, rtol=0)
+    torch.testing.assert_close(pixels.std(1, correction=0), torch.ones(11), atol=2e-4, rtol=0)
+
+
+def test_normalisation_of_nothing_is_refused_and_an_even_channel_is_not_divided_by_nought() -> None:
+    net = LandCoverNet(SMALL, BANDS[10])
+    with pytest.raises(InvalidInput, match="training split is empty"):
+        net.start([])
+    net.start([torch.full((2, 10, 120, 120), 0.25)])
+    with torch.no_grad():
+        assert torch.isfinite(net.eval()(torch.full((1, 10, 120, 120), 0.25))).all()
+
+
+def test_probabilities_are_one_sigmoid_of_the_calibrated_logits() -> None:
+    net = LandCoverNet(SMALL, BANDS[10]).eval()
+    line = Line(torch.linspace(0.5, 2, 19), torch.linspace(-3, 3, 19))
+    given = patches(3)
+    with torch.no_grad():
+        made, logits = Published(net, line)(given), net(given)
+        torch.testing.assert_close(torch.logit(made.double()), line.of(logits).double(), atol=1e-4, rtol=1e-4)
+        # Two sigmoids would never leave 0.5 to 0.73; a softmax would add up to 1.
+        sure = Published(net, Line(torch.zeros(19), torch.tensor([8.0] * 5 + [-8.0] * 14)))(given)
+    assert (sure[:, :5] > 0.99).all()
+    assert (sure[:, 5:] < 0.01).all()
+    assert torch.equal(unchanged(19).of(logits), logits)
+
+
+def test_equal_seeds_make_equal_nets() -> None:
+    torch.manual_seed(3)
+    one, _ = backbone(SMALL, channels=4, size=None)
+    torch.manual_seed(3)
+    other, _ = backbone(SMALL, channels=4, size=None)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_nearest_upscaling_repeats_the_pixels_that_torch_repeats() -> None:
+    for size in (128, 144, 224):
+        net = LandCoverNet(SMALL_VIT, BANDS[10], size=size, upscaling="nearest")
+        given = patches(1)
+        # In float64 torch's own places are exact.
+        expected = torch.nn.functional.interpolate(given.double(), size=(size, size), mode="nearest").float()
+        assert torch.equal(net._resized(given), expected)

@@ -1,0 +1,122 @@
+"""The sweep: every run is a row, failures too; what has ended is not trained again."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+import training.cpu_torchvision  # noqa: E402, F401 - before what imports torchvision
+
+pytest.importorskip("lightning")
+
+import tiny_patches  # noqa: E402
+from eo.errors import InvalidInput  # noqa: E402
+from training.land_cover import sweep  # noqa: E402
+from training.land_cover import train as training_module  # noqa: E402
+from training.land_cover.bands import BANDS  # noqa: E402
+from training.publish import energy as metering  # noqa: E402
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHORT: dict[str, Any] = {"architecture": "test_resnet", "batch": 16, "epochs": 1}
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)
+    tiny_patches.put(monkeypatch)
+    monkeypatch.setattr(metering, "_tracker", lambda _country: None)
+
+
+def run(tmp_path: Path, entries: list[dict[str, Any]]) -> int:
+    (tmp_path / "configs.json").write_text(json.dumps(entries))
+    arguments = [str(tmp_path / "configs.json"), "--out", str(tmp_path / "out"), "--data", str(tmp_path)]
+    return sweep.main([*arguments, "--progress", "false"])
+
+
+def rows(tmp_path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (tmp_path / "out" / sweep.RESULTS).read_text().splitlines()]
+
+
+def test_every_run_is_a_row_of_scores_and_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, [SHORT | {"bands": 7}, SHORT | {"bands": 11, "indices": ["NDVI"]}]) == 0
+    first, second = rows(tmp_path)
+    assert (first["model"], first["bands"], second["bands"], second["indices"]) == ("test_resnet", 7, 11, ["NDVI"])
+    for row in (first, second):
+        assert row["status"] == "ended"
+        assert all(
+            0 <= row[f"{name}_{of}"] <= 1 for name in ("f1", "recall", "precision", "ap") for of in ("macro", "micro")
+        )
+        assert 0 <= row["accuracy"] <= 1
+        assert row["kwh"] > 0
+        assert row["train_per_second"] > 0
+        assert row["synthetic"]
+    assert second["parameters"] > first["parameters"]
+    scores = json.loads((tmp_path / "out" / first["run"] / "evaluation.json").read_text())["test"]["chosen"]
+    assert first["f1_macro"] == scores["macro"]["f1"]
+    said = capsys.readouterr().out
+    assert "test_resnet" in said
+    assert f"{first['f1_macro']:.3f}" in said
+    assert sweep._written(3.7e-5) == "3.7e-05"  # a short run takes some energy, and says so
+
+
+def test_a_run_that_fails_is_a_row_and_the_next_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [SHORT | {"architecture": "test_vit", "size": 120}, SHORT]
+    assert run(tmp_path, entries) == 1
+    failed, ended = rows(tmp_path)
+    assert (failed["status"], ended["status"]) == ("failed", "ended")
+    assert "size 120 is no multiple of the 16" in failed["error"]
+    assert "size 120 is no multiple" in capsys.readouterr().out
+    # Again: what failed is tried, what ended is only told.
+    trained = []
+    monkeypatch.setattr(training_module, "train", lambda config, *_, **__: trained.append(config.architecture) or 1 / 0)
+    assert run(tmp_path, entries) == 1
+    assert trained == ["test_vit"]
+    assert [row["status"] for row in rows(tmp_path)] == ["failed", "ended", "failed"]
+    assert "ZeroDivisionError" in rows(tmp_path)[2]["error"]
+
+
+def test_a_sweep_goes_on_behind_a_row_that_was_cut_off(tmp_path: Path) -> None:
+    assert run(tmp_path, [SHORT]) == 0
+    path = tmp_path / "out" / sweep.RESULTS
+    path.write_text(path.read_text()[:-40])
+    assert run(tmp_path, [SHORT]) == 0  # read from its folder of work, not trained
+    cut, row = path.read_text().splitlines()
+    assert not cut.endswith("}")
+    assert json.loads(row)["status"] == "ended"
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ([SHORT, SHORT], "entry 1 is the same"),
+        ([SHORT, SHORT | {"learning_rate": 2}], "entry 1, learning_rate"),
+        ([SHORT | {"lerning_rate": 0.1}], "entry 0, lerning_rate"),
+        ([SHORT | {"architecture": "resnet27"}], "entry 0, architecture.*did you mean"),
+        ([], "is no list of configurations"),
+        ({"architecture": "resnet26"}, "is no list of configurations"),
+    ],
+)
+def test_a_list_that_is_wrong_is_refused_before_anything_is_trained(
+    entries: Any, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, entries) == InvalidInput.exit_code
+    said = " ".join(capsys.readouterr().err.split())
+    assert re.search(words, said), said
+    assert not (tmp_path / "out").exists()
+
+
+def test_equal_choices_are_one_run_however_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([SHORT | {"bands": "7"}]))
+    (tmp_path / "b.json").write_text(json.dumps([SHORT | {"bands": list(BANDS[7]), "workers": 2}]))
+    one, other = (sweep.read(tmp_path / name, {"folder": tmp_path})[0] for name in ("a.json", "b.json"))
+    assert sweep.key(one) == sweep.key(other)
+    (tmp_path / "c.json").write_text(json.dumps([SHORT | {"bands": 7, "seed": 1}]))
+    assert sweep.key(sweep.read(tmp_path / "c.json", {"folder": tmp_path})[0]) != sweep.key(one)

@@ -1,0 +1,161 @@
+"""What trainings have in common: how a step is done and watched, when the learning rate falls, when it ends."""
+
+import training.cpu_torchvision  # noqa: F401 - before what imports torchvision
+
+# isort: split
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.utils.data import DataLoader
+
+Batch = TypeVar("Batch")
+LAST = "last.ckpt"
+"""The newest checkpoint, from which a training goes on."""
+BEST = "best.ckpt"
+"""The one of the best held-out epoch."""
+
+
+class Fit(Protocol):
+    """What a configuration says of how long a training takes and how it computes."""
+
+    @property
+    def epochs(self) -> int:
+        """At most."""
+
+    @property
+    def patience(self) -> int:
+        """Epochs without improvement after which it ends."""
+
+    @property
+    def precision(self) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+        """As Lightning calls it."""
+
+    @property
+    def progress(self) -> bool:
+        """Whether bars are shown."""
+
+
+class WatchedTask(lightning.LightningModule, Generic[Batch]):
+    """A step is its loss; AdamW, slower where the held-out loss stands still."""
+
+    def __init__(self, *, learning_rate: float, patience: int) -> None:
+        super().__init__()
+        self._learning_rate, self._patience = learning_rate, patience
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """(loss of a batch, what is shown and logged: "loss" among it)."""
+        raise NotImplementedError
+
+    def learnt(self) -> Iterable[nn.Parameter]:
+        """What is fitted."""
+        return (each for each in self.parameters() if each.requires_grad)
+
+    def training_step(self, batch: Batch, _index: int) -> Tensor:
+        """Loss of a batch."""
+        loss, seen = self.loss(batch)
+        self._log("train", seen)
+        return loss
+
+    def validation_step(self, batch: Batch, _index: int) -> None:
+        """Log the loss of a batch that is held out."""
+        _, seen = self.loss(batch)
+        self._log("val", seen)
+
+    def on_validation_epoch_end(self) -> None:
+        """Look at the learning rate now: Lightning would after the checkpoint, which then lacked this epoch."""
+        scheduler: Any = self.lr_schedulers()
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(self.trainer.callback_metrics["val_loss"])
+        else:
+            scheduler.step()
+
+    def _log(self, of: str, seen: dict[str, Tensor]) -> None:
+        # Means over all devices: each would else lower its learning rate, or end, by its own.
+        values = {f"{of}_{name}": value for name, value in seen.items()}
+        self.log_dict(values, prog_bar=True, batch_size=1, sync_dist=True)
+
+    def lr_scheduler_step(self, *_: Any) -> None:  # noqa: ANN401 - Lightning's
+        """Nothing: see on_validation_epoch_end."""
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's
+        """AdamW, and when its learning rate falls."""
+        optimiser = torch.optim.AdamW(list(self.learnt()), lr=self._learning_rate, weight_decay=1e-4)
+        schedule = ReduceLROnPlateau(optimiser, factor=0.5, patience=self._patience // 3)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "monitor": "val_loss"}}
+
+
+def fitted(
+    task: WatchedTask[Batch],
+    config: Fit,
+    folder: Path,
+    *,
+    held: Sequence[Batch] = (),
+    seen: DataLoader[Batch] | None = None,
+    data: lightning.LightningDataModule | None = None,
+    limits: Sequence[Callback] = (),
+    monitor: str = "val_loss",
+    mode: Literal["min", "max"] = "min",
+    log_every: int = 25,
+    **more: Any,  # noqa: ANN401 - Lightning's
+) -> dict[str, Any]:
+    """Fit a task, which has its best weights then; how it went.
+
+    Goes on from the last checkpoint in `folder` where there is one, and ends by what is logged as `monitor` over the
+    batches `held` (the better the smaller, or the larger for the mode "max"), by `limits` or after so many epochs. `seen`
+    is what it learns from, the task's own batches where None; `data` is in the place of both; `log_every` is in steps;
+    `more` is for Lightning's Trainer. Gives epochs, steps, kept_step (that of the best weights), stopped and best_validation.
+    """
+    last = folder / LAST
+    best = ModelCheckpoint(
+        folder, filename=BEST.removesuffix(".ckpt"), monitor=monitor, mode=mode, enable_version_counter=False
+    )
+    newest = ModelCheckpoint(folder, filename=LAST.removesuffix(".ckpt"), enable_version_counter=False)
+    stop = EarlyStopping(monitor, mode=mode, patience=config.patience)
+    trainer = lightning.Trainer(
+        **{
+            "max_epochs": config.epochs,
+            "accelerator": "auto",
+            "devices": "auto",
+            "strategy": "auto",
+            "precision": config.precision,
+            "callbacks": [
+                best,
+                newest,
+                stop,
+                *limits,
+                *([TQDMProgressBar(refresh_rate=10)] if config.progress else []),
+            ],
+            "enable_progress_bar": config.progress,
+            "enable_model_summary": False,
+            "logger": CSVLogger(folder, name="log"),
+            "gradient_clip_val": 1.0,
+            "log_every_n_steps": log_every,
+            "num_sanity_val_steps": 0,
+        }
+        | more
+    )
+    trainer.fit(
+        task,
+        seen,
+        None if data is not None else DataLoader(held, batch_size=None),
+        datamodule=data,
+        ckpt_path=str(last) if last.exists() else None,
+        weights_only=False,
+    )
+    # Not best.best_model_path: a folder that was brought from elsewhere is at another place than the checkpoint says.
+    kept = torch.load(folder / BEST, weights_only=False, map_location="cpu")
+    task.load_state_dict(kept["state_dict"])
+    return {
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
+        "kept_step": kept["global_step"],
+        "stopped": "early stopping" if stop.stopped_epoch else "cut short",
+        "best_validation": float("nan") if best.best_model_score is None else float(best.best_model_score),
+    }

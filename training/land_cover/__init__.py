@@ -1,0 +1,1 @@
+"""Land-cover labels of Sentinel-2 patches, trained on BigEarthNet or on patches shaped like its."""

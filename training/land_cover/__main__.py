@@ -1,0 +1,130 @@
+"""Train a land-cover net, judge it on patches that it never saw, and publish it as a model folder.
+
+    python -m training.land_cover --architecture resnet26 --data FOLDER --out layers/models/land-cover-resnet26
+    python -m training.land_cover --architecture vit_small_patch16 --bands 11 --indices NDVI,NDWI --data FOLDER --out ...
+    python -m training.land_cover --from-checkpoint model.safetensors --release 0.2.0 --architecture resnet50 --out ...
+
+FOLDER is BigEarthNet v2 (reBEN) or v1 as distributed, or converted to Zarr. A training that was stopped goes on from its
+last checkpoint in --work; one that has ended is published again. The exit code is that of `eo-shards` for the same failure.
+"""
+
+import argparse
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from pydantic import ValidationError
+
+from eo.card import NAME
+from eo.errors import EoShardsError
+from training.land_cover.config import TrainConfig
+from training.land_cover.published import Release, converted
+
+OPTIONS = {"folder": "data"}
+"""What an option is called where that is not its field's name."""
+CONVERTING = {"architecture", "folder", "batch", "workers", "calibration", "half"}
+"""Options that --from-checkpoint leaves to choose: the weights decide on all others."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; gives its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.land_cover", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the model, named land-cover-...")
+    parser.add_argument(
+        "--work", type=Path, help="checkpoints, logs and scores; default build/training/<name of --out>"
+    )
+    parser.add_argument("--country", default="NOR", help="where the electricity is made, ISO 3166-1 alpha-3")
+    parser.add_argument("--threads", type=int, help="of PyTorch on a CPU")
+    parser.add_argument("--from-checkpoint", type=Path, help="published reBEN weights, instead of a training")
+    parser.add_argument(
+        "--release", choices=get_args(Release), help="of these weights: it decides on the order of bands"
+    )
+    for name, field in TrainConfig.model_fields.items():
+        words = (field.description or "").replace("%", "%%").replace("\n", " ").rstrip(".")
+        default = "" if field.is_required() else f"default {field.default}"
+        parser.add_argument(_option(name), dest=name, help="; ".join(filter(None, (words, default))))
+    given = vars(parser.parse_args(arguments))
+    # Else it would be found out when the training has ended.
+    if not re.fullmatch(NAME, given["out"].name) or not given["out"].name.startswith("land-cover-"):
+        parser.error(
+            f"--out: {given['out']} is not named land-cover-..., in small letters, digits and hyphens, as folders of such "
+            "models are"
+        )
+    if given["threads"] is not None:
+        if given["threads"] < 1:
+            parser.error(f"--threads: {given['threads']} are too few, at least 1 is needed")
+        torch.set_num_threads(given["threads"])
+    given["command"] = "python -m training.land_cover " + shlex.join(arguments or sys.argv[1:])
+    if (given["from_checkpoint"] is None) != (given["release"] is None):
+        parser.error("--from-checkpoint and --release go together: a file does not say in which order it reads bands")
+    try:
+        if given["from_checkpoint"] is not None:
+            _convert(given, parser.error)
+        else:
+            _train(_chosen(given, parser.error), given)
+    except EoShardsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _option(name: str) -> str:
+    return f"--{OPTIONS.get(name, name).replace('_', '-')}"
+
+
+def _chosen(given: dict[str, Any], refuse: Callable[[str], Any]) -> TrainConfig:
+    """The configuration; what is wrong with it is said of its option."""
+    said = {name: given[name] for name in TrainConfig.model_fields if given[name] is not None}
+    try:
+        return TrainConfig.model_validate(said)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name = str(fault["loc"][0]) if fault["loc"] else ""
+        value = f" {said[name]}" if name in said else ""
+        refuse(f"{_option(name)}{value}: {fault['msg'].removeprefix('Value error, ')}")
+        raise
+
+
+def _train(config: TrainConfig, given: dict[str, Any]) -> None:
+    from training.land_cover.release import publish_trained  # noqa: PLC0415 - what is refused above waits for nothing
+    from training.land_cover.train import train  # noqa: PLC0415
+
+    work = given["work"] or Path("build/training") / given["out"].name
+    trained = train(config, work, country=given["country"])
+    publish_trained(trained, config, command=given["command"], out=given["out"])
+
+
+def _convert(given: dict[str, Any], refuse: Callable[[str], Any]) -> None:
+    from training.land_cover.data.module import LandCoverData  # noqa: PLC0415
+    from training.land_cover.release import publish_converted  # noqa: PLC0415
+    from training.land_cover.train import judged  # noqa: PLC0415
+
+    if given["architecture"] is None:
+        refuse("--architecture: say which one the published weights are of, such as resnet50")
+    for name in TrainConfig.model_fields.keys() - CONVERTING:
+        if given[name] is not None:
+            refuse(f"{_option(name)} {given[name]}: published weights have that settled, leave it out")
+    # Bands and resampling are theirs too; without data there is nothing to read, and no folder to name.
+    config = _chosen(given | {"folder": given["folder"] or Path(), "resampling": "nearest"}, refuse)
+    net = converted(given["from_checkpoint"], given["architecture"], given["release"])
+    found = judged(net, config, LandCoverData(config)) if given["folder"] is not None else None
+    publish_converted(
+        net,
+        given["architecture"],
+        given["release"],
+        name=given["out"].name,
+        command=given["command"],
+        half=config.half,
+        out=given["out"],
+        judged=found,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
