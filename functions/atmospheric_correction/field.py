@@ -15,7 +15,7 @@ from atmospheric_correction.air import gain_and_bias, surroundings_of, uniform_g
 from atmospheric_correction.correctors import SAID, Found, find
 from atmospheric_correction.granule import Granule, Told
 from atmospheric_correction.physics import BANDS
-from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, FALLBACK, NO_DATA
+from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, FALLBACK, NO_DATA, seen_ground
 from eo.catalog import MASKS, Auxiliary, Scene
 from eo.correction import ALBEDO, BIAS, GAIN, PHYSICS, QUALITY, SIGMA, STATISTICS, UNET, corrected
 from eo.errors import CorruptData, InvalidInput
@@ -61,7 +61,7 @@ def field(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
         )
     table = load(PHYSICS, bands=BANDS)
     net = None if inputs["model"] in {PHYSICS, UNET} else _net(inputs["model"])
-    found = find(granule, bands, table=table, net=net)
+    found = find(granule, bands, table=table, net=net, adjacency=inputs["adjacency"])
     counted = surroundings(granule, found) if inputs["adjacency"] else None
     for number, band in enumerate(bands):
         made = coefficients(granule, found, number, band, counted, plan.radiometry[band].quantification)
@@ -78,8 +78,8 @@ def field(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
 
 
 def surroundings(granule: Granule, found: Found) -> Surroundings:
-    """The means around a granule's pixels, of all but clouds and gaps: snow is ground and shines."""
-    return Surroundings(~np.isin(found.quality, (NO_DATA, CLOUD, CIRRUS)), granule.pixel)
+    """The means around a granule's pixels, of those that show the ground."""
+    return Surroundings(seen_ground(found.quality), granule.pixel)
 
 
 def coefficients(  # noqa: PLR0917 - of one band what find gives of all
