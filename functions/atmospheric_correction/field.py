@@ -19,7 +19,7 @@ from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, FALLBACK, N
 from eo.catalog import MASKS, Auxiliary, Scene
 from eo.correction import ALBEDO, BIAS, GAIN, PHYSICS, QUALITY, SIGMA, STATISTICS, UNET, corrected
 from eo.errors import CorruptData, InvalidInput
-from eo.found_air import ASSUMED, HOW, MILLI
+from eo.found_air import ASSUMED, HOW, MILLI, WATER_BY
 from eo.imagery import ELEVATION
 from eo.job import Part, Unit
 from eo.model import Model, load
@@ -73,8 +73,9 @@ def field(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
     # Where a band of a coarse pixel is missing, what lies in it and has data is corrected all the same.
     codes[np.isin(codes, (CORRECTED, NO_DATA)) & fallback] = FALLBACK
     io.cube.write(f"{unit.array}/{QUALITY}", unit.window, codes)
-    counts = _counts(found, codes) | {"low_sun": int(granule.angles.lowest_sun > LOW_SUN)}
-    return Part(unit=unit.id, counts=counts, extremes=_extremes(found))
+    water, who = granule.water
+    known = {"low_sun": int(granule.angles.lowest_sun > LOW_SUN), f"{WATER_BY}{who}": round(MILLI * water)}
+    return Part(unit=unit.id, counts=_counts(found, codes) | known, extremes=_extremes(found))
 
 
 def surroundings(granule: Granule, found: Found) -> Surroundings:
