@@ -12,7 +12,7 @@ from atmospheric_correction import correctors, physics
 from atmospheric_correction.adjacency import Surroundings
 from atmospheric_correction.air import forward, inverse, surroundings_of, uniform_inverse
 from atmospheric_correction.granule import Told
-from atmospheric_correction.quality import CIRRUS, CLOUD, NO_DATA
+from atmospheric_correction.quality import seen_ground
 from eo.errors import InvalidInput
 from eo.found_air import CLIMATOLOGY
 from eo.model import Model, load
@@ -78,12 +78,14 @@ def results(case: Case, *, adjacency: bool) -> Iterator[tuple[str, dict[str, Flo
     for name, saying in modes.items():
         if adjacency and name not in {"physics, told AOT and type", "physics, dark pixels"}:
             continue
-        said = correctors.by_physics(replace(looked, granule=replace(scene.granule, told=saying)), BANDS, table)
+        said = correctors.by_physics(
+            replace(looked, granule=replace(scene.granule, told=saying)), BANDS, table, adjacency=adjacency
+        )
         yield from _corrected(name, scene, looked, said, adjacency=adjacency)
     for name, model in (("field, visible only", "atmosphere-field-visible"), ("field", "atmosphere-field")):
         found = net(model)
         if found is not None:
-            said = correctors.by_net(looked, BANDS, table=table, net=found)
+            said = correctors.by_net(looked, BANDS, table=table, net=found, adjacency=adjacency)
             yield from _corrected(name, scene, looked, said, adjacency=adjacency)
     unet = net("unet-efficientnet-b2")
     if unet is not None:
@@ -122,7 +124,7 @@ def _corrected(
     granule = scene.granule
     made: dict[str, Floats] = {}
     around: dict[str, Floats] = {}
-    counted = Surroundings(~np.isin(looked.quality, (NO_DATA, CLOUD, CIRRUS)), granule.pixel) if adjacency else None
+    counted = Surroundings(seen_ground(looked.quality), granule.pixel) if adjacency else None
     for number, band in enumerate(BANDS):
         optics = found.air.on_context(number, granule.ground)
         here = {each: scene.at_piece(optics[each]) for each in OPTICS}

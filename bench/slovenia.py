@@ -75,7 +75,7 @@ def corrected(date: str, model: str, aot: float | None = None) -> dict[str, Floa
     """Surface reflectance at 10 m by band."""
     made, fine = granule(date, Told(aot=aot))
     net = None if model == "physics" else load(model)
-    found = correctors.find(made, BANDS, table=load("physics"), net=net)
+    found = correctors.find(made, BANDS, table=load("physics"), net=net, adjacency=False)
     optics = {band: found.air.on_context(number, made.ground) for number, band in enumerate(BANDS)}
     # A kilometre has one air: its mean over the coarse grid.
     return {

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atmospheric_correction import physics
+from atmospheric_correction.adjacency import Surroundings
 from atmospheric_correction.air import LEVELS, OPTICS, Air, uniform_inverse
 from atmospheric_correction.granule import Granule
 from atmospheric_correction.physics import State
-from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, grown, quality
+from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, grown, quality, seen_ground
 from eo.found_air import CLIMATOLOGY
 from eo.model import Model
 
@@ -63,13 +64,18 @@ class Found:
     """Where the AOT comes from."""
 
 
-def find(granule: Granule, bands: Sequence[str], *, table: Model, net: Model | None) -> Found:
-    """The air over a granule for the corrected `bands`: by the net, else by physics."""
+def find(granule: Granule, bands: Sequence[str], *, table: Model, net: Model | None, adjacency: bool) -> Found:
+    """The air over a granule for the corrected `bands`: by the net, else by physics.
+
+    `adjacency` says whether the light of surroundings is to be told from a pixel's own.
+    """
     looked = Looked.at(granule, table)
-    return by_physics(looked, bands, table) if net is None else by_net(looked, bands, table=table, net=net)
+    if net is None:
+        return by_physics(looked, bands, table, adjacency=adjacency)
+    return by_net(looked, bands, table=table, net=net, adjacency=adjacency)
 
 
-def by_net(looked: "Looked", bands: Sequence[str], *, table: Model, net: Model) -> Found:
+def by_net(looked: "Looked", bands: Sequence[str], *, table: Model, net: Model, adjacency: bool) -> Found:
     """The air as a net sees it; physics where the net cannot be right, blended over the neighbours."""
     said = _said_by_net(looked, net)
     wrong = _share_wrong(looked, said)
@@ -81,7 +87,7 @@ def by_net(looked: "Looked", bands: Sequence[str], *, table: Model, net: Model) 
     near = looked.granule.cells.neighbours()
     # So that no edge shows where physics takes over.
     weight = np.maximum(weight, near @ weight / near.sum(1))
-    return _blended(said, by_physics(looked, bands, table), weight)
+    return _blended(said, by_physics(looked, bands, table, adjacency=adjacency), weight)
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,8 @@ class Looked:
     granule: Granule
     state: State
     quality: NDArray[np.uint8]
+    used: NDArray[np.bool_]
+    """(rows, columns): which pixels tell."""
     names: tuple[str, ...]
     """Bands of the pixel sets."""
     pixels: Floats
@@ -119,14 +127,23 @@ class Looked:
         layers = [granule.toa[band] for band in names] + [clear[band] for band in names] + [ground / 1000]
         sets, valid = cells.sets(np.stack(layers).astype(np.float32), used)
         count = len(names)
-        return cls(granule, state, codes, names, sets[..., :count], valid, sets[..., -1], sets[..., count : 2 * count])
+        return cls(
+            granule, state, codes, used, names, sets[..., :count], valid, sets[..., -1], sets[..., count : 2 * count]
+        )
+
+    def around(self, names: Sequence[str]) -> dict[str, Floats]:
+        """By band, (cells, n): TOA reflectance of what surrounds each of the pixels that tell, as far as it shows ground."""
+        counted = Surroundings(seen_ground(self.quality), self.granule.pixel)
+        layers = np.stack([counted.mean(self.granule.toa[name]) for name in names])
+        sets, _ = self.granule.cells.sets(layers, self.used)
+        return {name: sets[..., number] for number, name in enumerate(names)}
 
     def bands(self, names: Sequence[str]) -> list[int]:
         """Where bands stand among the pixels'."""
         return [self.names.index(name) for name in names]
 
 
-def by_physics(looked: Looked, bands: Sequence[str], table: Model) -> Found:
+def by_physics(looked: Looked, bands: Sequence[str], table: Model, *, adjacency: bool) -> Found:
     """The air by 6S's functions, for the AOT that somebody tells, that dark pixels tell, or that is assumed."""
     granule, cells = looked.granule, looked.granule.cells
     aot, who = granule.aot
@@ -145,6 +162,7 @@ def by_physics(looked: Looked, bands: Sequence[str], table: Model) -> Found:
             valid=looked.valid,
             heights=looked.heights,
             kind=kind,
+            around=looked.around(tuple(physics.OF_INFRARED)) if adjacency else None,
         )
         fields, who = dark.aot, "dark pixels" if dark.known.any() else who
     optics = physics.optics(table, looked.state, fields, physics.mixture(kind, cells.count), bands)

@@ -15,11 +15,11 @@ from atmospheric_correction.air import gain_and_bias, surroundings_of, uniform_g
 from atmospheric_correction.correctors import SAID, Found, find
 from atmospheric_correction.granule import Granule, Told
 from atmospheric_correction.physics import BANDS
-from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, FALLBACK, NO_DATA
+from atmospheric_correction.quality import CIRRUS, CLOUD, CORRECTED, FALLBACK, NO_DATA, seen_ground
 from eo.catalog import MASKS, Auxiliary, Scene
 from eo.correction import ALBEDO, BIAS, GAIN, PHYSICS, QUALITY, SIGMA, STATISTICS, UNET, corrected
 from eo.errors import CorruptData, InvalidInput
-from eo.found_air import ASSUMED, HOW, MILLI
+from eo.found_air import ASSUMED, HOW, MILLI, WATER_BY
 from eo.imagery import ELEVATION
 from eo.job import Part, Unit
 from eo.model import Model, load
@@ -61,7 +61,7 @@ def field(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
         )
     table = load(PHYSICS, bands=BANDS)
     net = None if inputs["model"] in {PHYSICS, UNET} else _net(inputs["model"])
-    found = find(granule, bands, table=table, net=net)
+    found = find(granule, bands, table=table, net=net, adjacency=inputs["adjacency"])
     counted = surroundings(granule, found) if inputs["adjacency"] else None
     for number, band in enumerate(bands):
         made = coefficients(granule, found, number, band, counted, plan.radiometry[band].quantification)
@@ -73,13 +73,14 @@ def field(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
     # Where a band of a coarse pixel is missing, what lies in it and has data is corrected all the same.
     codes[np.isin(codes, (CORRECTED, NO_DATA)) & fallback] = FALLBACK
     io.cube.write(f"{unit.array}/{QUALITY}", unit.window, codes)
-    counts = _counts(found, codes) | {"low_sun": int(granule.angles.lowest_sun > LOW_SUN)}
-    return Part(unit=unit.id, counts=counts, extremes=_extremes(found))
+    water, who = granule.water
+    known = {"low_sun": int(granule.angles.lowest_sun > LOW_SUN), f"{WATER_BY}{who}": round(MILLI * water)}
+    return Part(unit=unit.id, counts=_counts(found, codes) | known, extremes=_extremes(found))
 
 
 def surroundings(granule: Granule, found: Found) -> Surroundings:
-    """The means around a granule's pixels, of all but clouds and gaps: snow is ground and shines."""
-    return Surroundings(~np.isin(found.quality, (NO_DATA, CLOUD, CIRRUS)), granule.pixel)
+    """The means around a granule's pixels, of those that show the ground."""
+    return Surroundings(seen_ground(found.quality), granule.pixel)
 
 
 def coefficients(  # noqa: PLR0917 - of one band what find gives of all

@@ -12,17 +12,12 @@ from atmospheric_correction.cells import Cells
 from atmospheric_correction.physics import State
 from atmospheric_correction.water import water_vapour
 from eo.catalog import Angles, Auxiliary
-from eo.found_air import ASSUMED
+from eo.found_air import ASSUMED, OZONE, VIEW, WATER, first, mean_view
 
 Floats = NDArray[np.floating[Any]]
 
-OZONE, WATER = 0.32, 2.0
-"""cm-atm and g/cm2 where nothing tells: mid-latitude means."""
 WATER_HEIGHT = 2.3
 """Kilometres in which the column of water vapour falls to 1/e (fitted to what 6S makes of altitude)."""
-VIEW = (6.0, 105.0)
-"""(zenith, azimuth) in degrees where no product tells: halfway from nadir to the swath's edge; it changes a reflectance by
-less than 0.002."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +64,12 @@ class Granule:
     @property
     def aot(self) -> tuple[float | None, str]:
         """(AOT at 550 nm that somebody tells, who)."""
-        return _first(self.told.aot, self.auxiliary.aot550)
+        return first(self.told.aot, self.auxiliary.aot550)
 
     @cached_property
     def water(self) -> tuple[float, str]:
         """(column of water vapour above the granule's mean ground in g/cm2, who tells)."""
-        value, who = _first(self.told.water_vapour, self.auxiliary.water_vapour)
+        value, who = first(self.told.water_vapour, self.auxiliary.water_vapour)
         if value is None and {"B09", "B8A"} <= self.toa.keys():
             (ul, ur), (ll, lr) = self.angles.sun_zenith
             sun, view = min((ul + ur + ll + lr) / 4, 80.0), self.angles.view.get("B09", VIEW)[0]
@@ -84,7 +79,7 @@ class Granule:
     @property
     def ozone(self) -> tuple[float, str]:
         """(column of ozone in cm-atm, who tells)."""
-        value, who = _first(self.told.ozone, self.auxiliary.ozone)
+        value, who = first(self.told.ozone, self.auxiliary.ozone)
         return OZONE if value is None else value, who
 
     def state(self, bands: tuple[str, ...]) -> State:
@@ -92,11 +87,7 @@ class Granule:
         down, across = self.cells.centres()
         (ul, ur), (ll, lr) = self.angles.sun_zenith
         sun = (1 - down) * ((1 - across) * ul + across * ur) + down * ((1 - across) * ll + across * lr)
-        views = [self.angles.view[band] for band in bands if band in self.angles.view] or [VIEW]
-        # Directions as vectors: azimuths of different bands may lie on both sides of north.
-        zenith = float(np.mean([view[0] for view in views]))
-        turn = np.deg2rad([view[1] for view in views])
-        azimuth = float(np.rad2deg(np.arctan2(np.sin(turn).mean(), np.cos(turn).mean())))
+        (zenith, azimuth), _ = mean_view(self.angles, bands)
         between = abs((self.angles.sun_azimuth - azimuth + 180) % 360 - 180)
         sea = self.water[0] * np.exp(float(self.ground.mean(dtype=np.float64)) / 1000 / WATER_HEIGHT)
 
@@ -110,9 +101,3 @@ class Granule:
             water=everywhere(min(max(sea, 0.05), 12)),
             ozone=everywhere(self.ozone[0]),
         )
-
-
-def _first(told: float | None, product: float | None) -> tuple[float | None, str]:
-    if told is not None:
-        return told, "given"
-    return product, ASSUMED if product is None else "product"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atmospheric_correction.air import LEVELS, OPTICS
+from atmospheric_correction.air import LEVELS, OPTICS, forward, uniform_inverse
 from eo.found_air import CLIMATOLOGY
 from eo.model import Model
 
@@ -19,7 +19,7 @@ BANDS = ("B01", "B02", "B03", "B04", "B08", "B8A", "B12")
 """Those of the table."""
 TRIED = np.geomspace(0.01, 2.0, 24).astype(np.float32)
 """AOTs between which dark pixels decide."""
-RED_OF_INFRARED, BLUE_OF_INFRARED = 0.5, 0.25
+OF_INFRARED = {"B04": 0.5, "B02": 0.25}
 """Reflectance of dark vegetation at 0.66 and 0.49 um, relative to 2.1 um (Kaufman et al. 1997, doi:10.1109/36.628795)."""
 DARK = (0.01, 0.12)
 """Reflectance at 2.2 um of pixels that count as dark."""
@@ -90,11 +90,15 @@ def from_dark_pixels(
     valid: Floats,
     heights: Floats,
     kind: str,
+    around: Mapping[str, Floats] | None,
 ) -> DarkPixels:
     """AOT of each cell from the dark vegetation in its neighbourhood, else in the scene, else CLIMATOLOGY.
 
     `pixels` and `clear` are TOA reflectances, as seen and without air molecules, by band, (cells, n); `valid` 1 or 0;
     `heights` km; `near` (cells, cells). The AOT under which blue and red are what the short-wave infrared says.
+
+    `around`, where given, is the mean TOA reflectance around each pixel in the bands of OF_INFRARED. Dark pixels are seen
+    through the light of their surroundings, and bright ones would pass for aerosol; without, they are taken to be as dark.
     """
     infrared, red, near_infrared = clear["B12"], clear["B04"], clear["B8A"]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -103,8 +107,8 @@ def from_dark_pixels(
     count = dark.sum(1).astype(np.float32)
 
     def mean(values: Floats) -> Floats:
-        around: Floats = near @ np.where(dark, values, 0).sum(1).astype(np.float32) / np.maximum(near @ count, 1)
-        return around
+        of_them: Floats = near @ np.where(dark, values, 0).sum(1).astype(np.float32) / np.maximum(near @ count, 1)
+        return of_them
 
     cells, tries = len(count), len(TRIED)
     altitude = mean(heights)
@@ -112,12 +116,11 @@ def from_dark_pixels(
     said = model.run(**state.repeated(tries), aot=np.tile(TRIED, cells), altitude=np.repeat(altitude, tries), mix=mix)
     ground = mean(infrared)
     found = np.zeros(cells, np.float32)
-    for band, ratio in (("B04", RED_OF_INFRARED), ("B02", BLUE_OF_INFRARED)):
-        path, down, direct, diffuse, albedo, gas = (
-            said[name][:, BANDS.index(band)].reshape(cells, tries) for name in OPTICS
-        )
+    for band, ratio in OF_INFRARED.items():
+        air = {name: said[name][:, BANDS.index(band)].reshape(cells, tries) for name in OPTICS}
         rho = (ratio * ground)[:, None]
-        seen = gas * (path + down * (direct + diffuse) * rho / (1 - albedo * rho))
+        beside = rho if around is None else np.clip(uniform_inverse(mean(around[band])[:, None], air), 0, 1.2)
+        seen = forward(rho, beside, air)
         wanted = mean(pixels[band])
         found += 0.5 * np.array([np.interp(w, *_rising(s)) for w, s in zip(wanted, seen, strict=True)], np.float32)
     here = near @ count >= ENOUGH

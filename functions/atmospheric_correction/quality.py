@@ -79,6 +79,11 @@ def _cirrus(toa: Mapping[str, Floats], elevation: Floats) -> NDArray[np.bool_]:
     return found
 
 
+def seen_ground(codes: Codes) -> NDArray[np.bool_]:
+    """Which pixels show the ground, whose light reaches their neighbours: snow does, clouds and gaps do not."""
+    return ~np.isin(codes, (NO_DATA, CLOUD, CIRRUS))
+
+
 def grown(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
     """A mask and what lies within so many pixels of it, along rows and columns."""
     result = mask.copy()

@@ -1,7 +1,8 @@
 """The raster stage: a shard of surface reflectance and quality as tiles of GeoTIFFs, with what the merge draws and counts."""
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ QUALITY = {
 """(name, description) of the codes of `quality`."""
 GOOD = (CORRECTED, FALLBACK)
 """Codes of the pixels whose reflectance the statistics describe."""
-COLOURS = ("B04", "B03", "B02")
+COLOURS: Mapping[str, Literal["Red", "Green", "Blue"]] = {"B04": "Red", "B03": "Green", "B02": "Blue"}
 BRIGHTEST = 0.3
 """Reflectance that pictures show as full brightness, before and after alike; 0 is black, linear."""
 PIXEL = np.dtype([(name, "u1", 3) for name in ("before", "after")] + [(name, "u1") for name in ("seen", "made")])
@@ -37,8 +38,8 @@ PIXEL = np.dtype([(name, "u1", 3) for name in ("before", "after")] + [(name, "u1
 
 
 def surface_raster(bands: tuple[str, ...]) -> Raster:
-    """Surface reflectance as a file."""
-    return Raster("surface", "uint16", tuple(Band(band, 1e-4, -0.1) for band in bands), 0)
+    """Surface reflectance as a file, whose visible bands readers show in their own colours."""
+    return Raster("surface", "uint16", tuple(Band(b, 1e-4, -0.1, colour=COLOURS.get(b, "")) for b in bands), 0)
 
 
 QUALITY_RASTER = Raster("quality", "uint8", (Band("quality"),), 0, classes=True)
@@ -69,7 +70,7 @@ def encode(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the s
             "after": series(after, good, SURFACE),
         }
         if band in COLOURS:
-            place = COLOURS.index(band)
+            place = tuple(COLOURS).index(band)
             for name, known, dn, radiometry in (
                 ("before", "seen", before, plan.radiometry[band]),
                 ("after", "made", after, SURFACE),

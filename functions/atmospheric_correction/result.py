@@ -76,12 +76,12 @@ def merge(parts: list[Part], io: ResultIO, *, model: Mapping[str, str]) -> Resul
         "bounds": bounds,
         "model": dict(model),
         "attributions": attributions(plan),
-        "air": found_air.air(io.parts("field"), plan.scene_names),
+        "air": found_air.air(io.parts("field"), plan),
         "notes": [
             *plan.notes,
             *left_out(counts, plan),
             *_notes(counts),
-            *found_air.notes(io.parts("field"), plan.scene_names),
+            *found_air.notes(io.parts("field"), plan),
             *found_air.unknown_elevation(io.parts("context"), plan.scene_names),
         ],
     }

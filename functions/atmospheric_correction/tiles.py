@@ -33,6 +33,8 @@ SIGMA = "sigma.json"
 """The model's file that holds 1-sigma of surface reflectance by band."""
 MULTIPLE = 32
 """Encoders halve five times: tiles that begin at multiples of it put pixels at one place of the coarsest grid."""
+WHITE = 1.0
+"""Reflectance that a tile is given for a band that is saturated wherever it has data."""
 LEAST_HALO = 128
 """Pixels of context that a pixel has at least before it counts fully."""
 CROPPED = 32
@@ -166,27 +168,29 @@ def predicted(dn: DNs, radiometry: Sequence[Radiometry], model: "Model") -> Floa
     """Surface reflectance (bands, tile, tile) of a tile's DNs; None where no pixel has data in all bands.
 
     The network's mean over a tile needs pixels everywhere: around those with data they are mirrored, and what is then
-    still empty gets their mean.
+    still empty gets their mean. So does a band where it is saturated: a DN that says "too bright" is no reflectance, and
+    would shine into its neighbours as one of 6.5.
     """
     known = (dn != NODATA).all(axis=0)
     if not known.any():
         return None
+    told = known & (dn != SATURATION)
     toa = np.empty(dn.shape, np.float32)
     for band, meant in enumerate(radiometry):
         np.add(dn[band], np.float32(meant.offset), out=toa[band])
         toa[band] /= np.float32(meant.quantification)
-    if not known.all():
-        toa = _filled(toa, known)
+    if not told.all():
+        toa = _filled(toa, known, told)
     (name,) = (tensor.name for tensor in model.card.inputs)
     (said,) = model.run(**{name: toa[None]}).values()
     surface: Floats = said[0]
     return surface
 
 
-def _filled(toa: Floats, known: NDArray[np.bool_]) -> Floats:
-    """The tile without gaps, decided by its known pixels alone."""
-    mean = toa[:, known].mean(axis=1, dtype=np.float64).astype(np.float32)
-    whole = np.where(known, toa, mean[:, None, None])
+def _filled(toa: Floats, known: NDArray[np.bool_], told: NDArray[np.bool_]) -> Floats:
+    """The tile without gaps, decided by its known pixels (rows, columns) alone, and by what is `told` (bands, rows, columns)."""
+    mean = [band[there].mean(dtype=np.float64) if there.any() else WHITE for band, there in zip(toa, told, strict=True)]
+    whole = np.where(told, toa, np.array(mean, np.float32)[:, None, None])
     rows, cols = (_mirrored(np.flatnonzero(known.any(axis=axis)), toa.shape[-1]) for axis in (1, 0))
     return np.ascontiguousarray(whole[:, rows[:, None], cols])
 

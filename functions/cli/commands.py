@@ -71,9 +71,11 @@ def _parser() -> argparse.ArgumentParser:
     describe = commands.add_parser("describe", help="describe a process and its inputs")
     describe.add_argument("process", choices=list(PROCESSES))
     describe.set_defaults(command=_describe)
-    look = commands.add_parser("inspect", help="show header, bounds, CRS and counts of a result, and draw it")
-    look.add_argument("file", type=Path)
-    look.add_argument("--picture", type=Path, help="PNG to write; default beside the file")
+    look = commands.add_parser(
+        "inspect", help="show header, bounds, CRS and counts of a result, and draw a point cloud"
+    )
+    look.add_argument("file", type=Path, help="PLY file of this program, or any GeoTIFF")
+    look.add_argument("--picture", type=Path, help="PNG to write of a point cloud; default beside the file")
     look.set_defaults(command=_inspect)
     commands.add_parser("jobs", help="list the jobs of this machine").set_defaults(command=_jobs)
     resume = commands.add_parser("resume", help="go on with a job")
@@ -157,6 +159,11 @@ def _describe(arguments: argparse.Namespace, _settings: "Settings") -> None:
 
 
 def _inspect(arguments: argparse.Namespace, _settings: "Settings") -> None:
+    from cli.inspect_raster import geotiff, is_geotiff  # noqa: PLC0415
+
+    if is_geotiff(arguments.file):
+        geotiff(arguments.file, arguments.picture)
+        return
     from cli.inspect import point_cloud  # noqa: PLC0415
 
     point_cloud(arguments.file, arguments.picture)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eo.checksums import CHECKSUMS, damaged, listed, told
+from cli.intact import intact
 from eo.disk import explained
-from eo.errors import CorruptData, InvalidInput
+from eo.errors import InvalidInput
 from eo.grid import Window
 from eo.pictures import png
 from eo.ply import PlyHeader, read_header
@@ -30,14 +30,14 @@ def point_cloud(file: Path, picture: Path | None) -> None:
     Where its checksums lie beside it, every byte of it is compared with them first.
     """
     header = _header(file)
-    checked = _checked(file)
+    checked = intact(file)
     for key, values in header.comments.items():
         for value in values:
             print(f"{key:<20}{value}")
     print(f"{'points':<20}{header.count:,}")
     print(f"{'vertex':<20}{', '.join(f'{name} {header.dtype[name].str}' for name in header.dtype.names or ())}")
     if checked:
-        print(f"{'checksum':<20}intact, {checked:,} piece{'' if checked == 1 else 's'}")
+        print(f"{'checksum':<20}{checked}")
     if not header.count:
         return
     low, high = _bounds(header, file)
@@ -55,24 +55,9 @@ def _header(file: Path) -> PlyHeader:
     try:
         return read_header(file)
     except OSError as error:
-        raise InvalidInput(f"{file} cannot be read: {os.strerror(error.errno or 0)}; name a PLY file") from None
-
-
-def _checked(file: Path) -> int:
-    """Number of the file's pieces, all of which are what they were when it was made; 0 where nothing says."""
-    beside = file.with_name(CHECKSUMS)
-    try:
-        pieces = listed(beside.read_bytes(), file.name)
-        if pieces is None:
-            return 0
-        broken = damaged(file, pieces)
-    except FileNotFoundError:
-        return 0
-    except OSError as error:
-        raise InvalidInput(f"{beside} cannot be read: {os.strerror(error.errno or 0)}; make it readable") from None
-    if broken is not None:
-        raise CorruptData(told(file, broken))
-    return len(pieces)
+        raise InvalidInput(
+            f"{file} cannot be read: {os.strerror(error.errno or 0)}; name a PLY or GeoTIFF file"
+        ) from None
 
 
 def _blocks(header: PlyHeader, file: Path) -> "list[NDArray[np.void]]":

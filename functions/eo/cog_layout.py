@@ -31,6 +31,8 @@ class Band:
     scale: float = 1.0
     offset: float = 0.0
     unit: str = ""
+    colour: Literal["", "Red", "Green", "Blue"] = ""
+    """Which of a picture's colours it is, in GDAL's words; empty for none of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ The stages themselves live in `atmospheric_correction` and are named here, not i
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from eo.catalog import MASKS
 from eo.errors import InvalidInput
@@ -33,6 +33,19 @@ GAIN, BIAS, SIGMA, ALBEDO = "gain_", "bias_", "sigma_", "albedo_"
 QUALITY = "quality"
 SIGMA_STEP = 16
 """Pixels between the lattice points for which 1-sigma is delivered."""
+
+
+def _in_cm_atm(value: Any) -> Any:  # noqa: ANN401 - as it was typed
+    """Refuse ozone in Dobson units, in which most tell it; all else is the field's own check."""
+    try:
+        units = float(value)
+    except (TypeError, ValueError):
+        return value
+    if 100 <= units <= 700:
+        raise ValueError(
+            f"is in Dobson units, and wanted are cm-atm, from 0.1 to 0.7 (1 cm-atm is 1000 Dobson units): give {units / 1000:g}"
+        )
+    return value
 
 
 class CorrectionInputs(BaseModel):
@@ -63,6 +76,7 @@ class CorrectionInputs(BaseModel):
     ] = None
     ozone: Annotated[
         float | None,
+        BeforeValidator(_in_cm_atm),
         Field(ge=0.1, le=0.7, allow_inf_nan=False, description="cm-atm; default the product's, else 0.32"),
     ] = None
 

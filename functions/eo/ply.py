@@ -115,7 +115,9 @@ def read_header(path: str | os.PathLike[str]) -> PlyHeader:
         file_size = file.seek(0, os.SEEK_END)
     name = Path(path).name
     if not start.startswith(_MAGIC):
-        raise CorruptData(f"{name} is not a PLY file: it begins with {start[:8]!r}, not with {_MAGIC!r}")
+        raise CorruptData(
+            f"{name} is not a PLY file: it begins with {start[:8]!r}, not with {_MAGIC!r}; inspect a PLY file or a GeoTIFF"
+        )
     end = start.find(b"\n" + _END) + 1
     if not end:
         raise CorruptData(f"{name} has no line {_END!r} in its first {len(start)} bytes; it is cut off or no PLY file")

@@ -73,9 +73,10 @@ def scene_from_item(
     `optional` bands are taken where the item has them, as classes always are. `metadata` reads the product's XML where it
     is at hand, for items that leave out the offset, and `tile` the granule's, for the angles of L1C.
     Raises NothingFound where a band is missing, CorruptData where the item contradicts the
-    STAC specification or does not tell its offset, InvalidInput from `locate`.
+    STAC specification or itself or does not tell its offset, InvalidInput from `locate`.
     """
     name = item.get("id")
+    _check_level(item)
     try:
         assets: dict[str, Asset] = {}
         described: dict[str, Json] = {}
@@ -168,6 +169,17 @@ def level(item: Json) -> str | None:
         if match := _LEVEL.search(str(text).lower()):
             return f"L{match[1].upper()}"
     return None
+
+
+def _check_level(item: Json) -> None:
+    """Raise CorruptData where an item's id and its collection name two levels: corrected twice, or never, is no reflectance."""
+    collection, name = item.get("collection"), item.get("id")
+    said, named = level({"collection": collection}), level({"id": name})
+    if None not in {said, named} and said != named:
+        raise CorruptData(
+            f"scene {name} is {named} by its name, but its item says collection {collection}, which holds {said} alone: correct "
+            f"the item's collection, or get the scene's {said} product"
+        )
 
 
 def _holds(key: str, asset: Json, band: str) -> Found | None:

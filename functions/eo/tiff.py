@@ -76,7 +76,7 @@ def _image(image: Image, *, tile: int, raster: Raster, reduced: bool, big: bool)
         (257, _LONG, image.shape[0]),
         (258, _SHORT, [8 * dtype.itemsize] * bands),
         (259, _SHORT, _DEFLATE),
-        (262, _SHORT, 3 if raster.palette else 1),  # a palette, or black is zero: none of the bands is a colour
+        (262, _SHORT, 3 if raster.palette else 1),  # a palette; or black is zero, and `_metadata` names colours in any order
         (277, _SHORT, bands),
         (284, _SHORT, 1),  # pixel by pixel
         (317, _SHORT, predictor(raster)),
@@ -117,6 +117,8 @@ def _metadata(raster: Raster, metadata: Mapping[str, str]) -> str:
         told = [("DESCRIPTION", "description", band.description), ("UNITTYPE", "unittype", band.unit)]
         if scaled:
             told += [("OFFSET", "offset", _number(band.offset)), ("SCALE", "scale", _number(band.scale))]
+        # As GDAL writes colours that are not in the order of TIFF's own.
+        told += [("COLORINTERP", "colorinterp", band.colour)]
         items += [
             f'<Item name="{name}" sample="{index}" role="{role}">{_twice(text)}</Item>'
             for name, role, text in told

@@ -32,7 +32,9 @@ def find(folder: Path, *, collection: str, bbox: BBox, datetime: str | None = No
     naming the file, where something claims to be an item and is not.
     """
     if not folder.is_dir():
-        raise InvalidInput(f"catalog {folder} is not a folder: name one that holds STAC items or .SAFE products")
+        raise InvalidInput(
+            f"catalog {folder} is not a folder: name one that holds STAC items or unzipped .SAFE products"
+        )
     candidates: list[Candidate] = []
     described: set[str] = set()
     items = 0
@@ -49,6 +51,12 @@ def find(folder: Path, *, collection: str, bbox: BBox, datetime: str | None = No
             candidates.append(candidate)
     if not items and not products:
         raise NothingFound(f"catalog {folder} holds neither STAC items nor .SAFE products")
+    if not candidates:
+        other = products[0].name if products else "STAC items"
+        raise NothingFound(
+            f"catalog {folder} holds nothing of {collection}, but {other} of another processing level: name a folder with "
+            f"{level({'collection': collection})} products, or choose another collection where the process takes one"
+        )
     within = _interval(datetime)
     candidates = [c for c in candidates if within(c.datetime)]
     return [c for c, meets in zip(candidates, _meet(candidates, bbox), strict=True) if meets]

@@ -58,8 +58,8 @@ def merge(parts: list[Part], io: ResultIO) -> Result:
     }
     if plan.inputs.get("correct"):  # plans of older software do not say
         field = io.parts("field")
-        summary["air"] = found_air.air(field, plan.scene_names)
-        summary["notes"] += found_air.notes(field, plan.scene_names)
+        summary["air"] = found_air.air(field, plan)
+        summary["notes"] += found_air.notes(field, plan)
         summary["notes"] += found_air.unknown_elevation(io.parts("context"), plan.scene_names)
     shapes = {PREVIEW: seen_from_above.shape[:2], OBLIQUE: seen_from_south.shape[:2]}
     item = stac_item(plan, summary, sizes=io.sizes, digests=io.digests, shapes=shapes)

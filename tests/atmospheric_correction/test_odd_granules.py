@@ -59,7 +59,7 @@ def net(request: pytest.FixtureRequest, tmp_path: Any, monkeypatch: pytest.Monke
 
 def corrected(one: Granule, net: Any) -> tuple[Found, dict[str, Floats]]:
     """What is found, and the surface reflectance of the coarse pixels by band; all that is made is checked to be numbers."""
-    found = find(one, BANDS, table=load("physics"), net=net)
+    found = find(one, BANDS, table=load("physics"), net=net, adjacency=True)
     assert found.quality.shape == one.elevation.shape
     assert np.isfinite(found.aot).all()
     assert ((found.aot >= 0) & (found.aot < 3)).all()
@@ -198,7 +198,7 @@ def test_doubt_is_larger_under_clouds() -> None:
     masks = {name: np.zeros(one.elevation.shape, np.uint8) for name in ("MSK_OPAQUE", "MSK_CIRRUS", "MSK_SNOW")}
     masks["MSK_OPAQUE"][:10] = 1
     one = replace(one, masks=masks)
-    found = find(one, BANDS, table=load("physics"), net=None)
+    found = find(one, BANDS, table=load("physics"), net=None, adjacency=False)
     sigma = coefficients(one, found, 0, "B02", None, 10_000).sigma
     assert sigma[:10].min() > 1.5 * sigma[10:].max()
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from atmospheric_correction import physics
-from atmospheric_correction.air import LEVELS, OPTICS, SCALE_HEIGHT, uniform_inverse
+from atmospheric_correction.air import LEVELS, OPTICS, SCALE_HEIGHT, forward, uniform_inverse
 from eo.found_air import CLIMATOLOGY
 from eo.model import load
 from real_data import ROOT
@@ -134,8 +134,16 @@ def ground(kind: str, random: np.random.Generator) -> dict[str, Floats]:
     }
 
 
-def dark_pixels(kind: str, aots: list[float], *, height: float = 0.5, valid: Floats | None = None) -> Any:
-    """What is found of grounds seen through known air."""
+def dark_pixels(
+    kind: str,
+    aots: list[float],
+    *,
+    height: float = 0.5,
+    valid: Floats | None = None,
+    beside: float | None = None,
+    told: bool = False,
+) -> Any:
+    """What is found of grounds seen through known air, with others of reflectance `beside` around them, told of or not."""
     model, random = load("physics"), np.random.default_rng(4)
     zenith, view, azimuth, water, ozone = (np.full(CELLS, v, np.float32) for v in (40, 5, 60, 2, 0.32))
     state = physics.State(zenith, view, azimuth, water, ozone)
@@ -143,12 +151,13 @@ def dark_pixels(kind: str, aots: list[float], *, height: float = 0.5, valid: Flo
     at = np.array([height], np.float32)
     air = physics.optics(model, state, np.array(aots, np.float32), mix, physics.BANDS, at)
     thin = physics.optics(model, state, np.full(CELLS, 1e-4, np.float32), mix, physics.BANDS, at)
-    pixels, clear = {}, {}
+    pixels, clear, around = {}, {}, {}
     for band, rho in ground(kind, random).items():
         number = physics.BANDS.index(band)
         own = {name: air[name][:, :, number] for name in OPTICS}
-        light = own["t_down"] * (own["t_dir"] + own["t_dif"]) * rho / (1 - own["albedo"] * rho)
-        pixels[band] = (own["gas"] * (own["path"] + light)).astype(np.float32)
+        env = rho if beside is None else np.full_like(rho, beside)
+        pixels[band] = forward(rho, env, own).astype(np.float32)
+        around[band] = forward(env, env, own).astype(np.float32)
         clear[band] = uniform_inverse(pixels[band], {name: thin[name][:, :, number] for name in OPTICS})
     return physics.from_dark_pixels(
         model,
@@ -159,7 +168,16 @@ def dark_pixels(kind: str, aots: list[float], *, height: float = 0.5, valid: Flo
         valid=np.ones((CELLS, PIXELS), np.float32) if valid is None else valid,
         heights=np.full((CELLS, PIXELS), height, np.float32),
         kind="continental",
+        around=around if told else None,
     )
+
+
+def test_dark_pixels_beside_bright_ground_do_not_pass_for_hazy_ones() -> None:
+    """Forest beside sand: told of the sand, its AOT is as true as without."""
+    aots = [0.05, 0.1, 0.2, 0.4]
+    alone = dark_pixels("forest", aots).aot
+    np.testing.assert_allclose(dark_pixels("forest", aots, beside=0.4, told=True).aot, alone, rtol=0.15, atol=0.015)
+    assert (dark_pixels("forest", aots, beside=0.4).aot > alone + 0.1).all()
 
 
 def test_dark_vegetation_tells_the_aerosol_of_each_cell() -> None:

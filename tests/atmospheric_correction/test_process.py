@@ -1,6 +1,7 @@
 """Whole corrections: what is asked for is what is delivered, and what cannot be done is refused."""
 
 import io
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from atmospheric_correction.process import AtmosphericCorrection
 from atmospheric_correction.raster import PIXEL
 from eo.errors import CorruptData, InvalidInput, NothingFound
 from eo.folder_store import FolderStore
+from eo.found_air import OZONE, VIEW
+from eo.job import Process
 from eo.model import PLACES
 from eo.settings import Settings
 from l1c import CLOUD, Floats, Tile, correct, dem, fields, flat, order, stock
@@ -26,6 +29,7 @@ from plan.planner import make_plan
 from point_cloud.process import PointCloud
 
 BANDS = ("B02", "B03", "B04")
+SHARE = "physics_in_place_of_the_model"
 
 
 def cloudy(band: str, x: Floats, y: Floats) -> Floats:
@@ -212,6 +216,9 @@ def test_products_without_the_bands_of_water_vapour_and_cirrus(tmp_path: Path, m
     stock(tmp_path, tile)
     done = correct(tmp_path, tile.box(0.3, 0.3, 0.3))
     assert (done.target("quality") == 1).sum() == done.result.summary["pixels_inside"]
+    (air,) = json.loads((done.out / "surface_reflectance.json").read_text())["properties"]["eo_shards:air"]
+    assert air["water_vapour_from"] == ("assumed" if "B09" in missing else "B09")
+    assert 0.1 < air["water_vapour"] < 8
     if "B09" in missing:
         with pytest.raises(InvalidInput, match=r"B08 needs the water vapour .* water_vapour in g/cm2"):
             correct(tmp_path, tile.box(0.3, 0.3, 0.3), bands=["B08"])
@@ -295,7 +302,9 @@ def test_a_model_without_its_item_is_refused_when_planned_and_when_merged(
         ({"aot": -0.1}, "greater than or equal to 0"),
         ({"aot": float("nan")}, "finite number"),
         ({"water_vapour": 11}, "less than or equal to 10"),
-        ({"ozone": 320}, "less than or equal to 0.7"),
+        ({"ozone": 320}, "Dobson units, and wanted are cm-atm, from 0.1 to 0.7 .*: give 0.32"),
+        ({"ozone": "300"}, "give 0.3"),
+        ({"ozone": 3}, "less than or equal to 0.7"),
         ({"model": "sen2cor"}, "physics"),
         ({"aerosol": "volcanic"}, "continental"),
         ({"model": "atmosphere-field", "aerosol": "urban"}, "finds the aerosol type itself"),
@@ -313,6 +322,29 @@ def test_what_the_user_says_of_the_air_is_taken(folder: Path, aot: float, aeroso
     (part,) = done.parts["field"]
     assert part.counts["aot_milli"] == round(1000 * aot) * part.counts["cells"]
     assert part.counts["aot_by given"] == 1
+
+
+@pytest.mark.parametrize("process", [AtmosphericCorrection(), PointCloud()])
+def test_the_result_says_which_gases_and_angles_were_taken_and_who_told_them(folder: Path, process: Process) -> None:
+    cloud = {"collection": "sentinel-2-l1c", "correct": True} if process.id == "point-cloud" else {}
+    done = correct(folder, BOX, process=process, water_vapour=1.5, **cloud)
+    name = "point_cloud.json" if cloud else "surface_reflectance.json"
+    (air,) = json.loads((done.out / name).read_text())["properties"]["eo_shards:air"]
+    told = {key: value for key, value in air.items() if "aot" not in key and key not in {"scene", SHARE}}
+    assert told == {
+        "water_vapour": 1.5,
+        "water_vapour_from": "given",
+        "ozone": OZONE,
+        "ozone_from": "assumed",
+        "sun_zenith": pytest.approx(TILE.sun),
+        "sun_azimuth": 150.0,
+        "sun_from": "item",
+        "view_zenith": VIEW[0],
+        "view_azimuth": VIEW[1],
+        "view_from": "assumed",
+    }
+    assert "nothing tells its ozone, 0.32 cm-atm are assumed" in done.notes
+    assert "nothing tells its ozone" not in correct(folder, BOX, process=process, ozone=0.3, **cloud).notes
 
 
 def test_the_halves_of_the_picture_show_the_same_pixels() -> None:

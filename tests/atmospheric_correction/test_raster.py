@@ -20,7 +20,7 @@ from atmospheric_correction.raster import PIXEL, encode
 from atmospheric_correction.result import merge
 from atmospheric_correction.spectra import described, merged, series
 from eo.bbox import BBox
-from eo.catalog import Scene
+from eo.catalog import Angles, Scene
 from eo.checksums import damaged, listed
 from eo.cog_layout import whole
 from eo.correction import corrected
@@ -41,7 +41,14 @@ WINDOW = Window(66_893, -514_117, 301, 257)
 LATTICE = (66_900, -514_100)
 AIR = Part(
     unit="s",
-    counts={"cells": 4, "aot_milli": 800, "fallback_milli": 1000, "aot_by net": 1, "low_sun": 1},
+    counts={
+        "cells": 4,
+        "aot_milli": 800,
+        "fallback_milli": 1000,
+        "aot_by net": 1,
+        "low_sun": 1,
+        "water_milli_by B09": 1530,
+    },
     extremes={"aot": (0.1, 0.3)},
 )
 """What the field stage left of the scene."""
@@ -102,6 +109,7 @@ def scene() -> Scene:
         crs="EPSG:32632",
         year=2026,
         href="https://catalog.example/items/a",
+        angles=Angles(((30.0, 31.0), (32.0, 33.0)), 150.0, {"B02": (6.0, 350.0), "B04": (4.0, 370.0)}, "product"),
     )
 
 
@@ -115,7 +123,13 @@ def plan(window: Window, bands: tuple[str, ...], shard: int) -> Plan:
         process="atmospheric-correction",
         version="1.0.0",
         software="eo-shards 0.1.0",
-        inputs={"model": "atmosphere-field", "dem": "local", "dem_path": "/home/somebody/dem.tif"},
+        inputs={
+            "model": "atmosphere-field",
+            "dem": "local",
+            "dem_path": "/home/somebody/dem.tif",
+            "water_vapour": None,
+            "ozone": 0.3,
+        },
         bbox=BBox.parse("11.0,46.2,11.5,46.6"),
         grid=TargetGrid("EPSG:32632", 10, 0, 0, window),
         chunk=64,
@@ -224,6 +238,8 @@ def test_rasters_hold_the_cube_s_pixels(done: Done) -> None:
     laid = whole(done.plan).window
     with rasterio.open(done.out / "surface_reflectance.tif") as file:
         assert file.descriptions == BANDS
+        # Natural colours in every reader that looks for them, whatever the order of the bands.
+        assert [each.name for each in file.colorinterp] == ["blue", "green", "red", "undefined"]
         assert (file.scales, file.offsets, file.nodata) == ((1e-4,) * 4, (-0.1,) * 4, 0)
         assert file.crs == "EPSG:32632"
         assert file.transform @ (WINDOW.col - laid.col, WINDOW.row - laid.row) == (668_930, 5_141_170)
@@ -437,6 +453,16 @@ def test_the_item_says_what_was_found_of_the_air(done: Done) -> None:
         "aot550": 0.2,
         "aot550_range": [0.1, 0.3],
         "aot550_from": "net",
+        "water_vapour": 1.53,
+        "water_vapour_from": "B09",
+        "ozone": 0.3,
+        "ozone_from": "given",
+        "sun_zenith": 31.5,
+        "sun_azimuth": 150.0,
+        "sun_from": "product",
+        "view_zenith": 5.0,
+        "view_azimuth": 0.0,
+        "view_from": "product",
         "physics_in_place_of_the_model": 0.25,
     }
     assert "s: physics stands in for the model over 25.0 % of the granule" in done.result.summary["notes"]

@@ -130,6 +130,33 @@ def test_gaps_stay_gaps_and_saturated_pixels_saturated(dn: DNs, whole: DNs) -> N
     np.testing.assert_array_equal(whole == 65_535, (dn == 65_535) & ~gap)
 
 
+def test_saturated_pixels_do_not_shine_into_their_neighbours(dn: DNs) -> None:
+    """They are no reflectance of 6.5: the net sees the mean of what its tile has of the band."""
+    sound = dn.copy()
+    sound[1, 600:604, 600:603] = 2500
+    bright = dn == 65_535
+    assert np.count_nonzero(bright) == 12
+    window = Window(ORIGIN[0] + 500, ORIGIN[1] + 500, 200, 200)
+    here = part(bright, window)
+    net = Net()
+    found, without = corrected(dn, window, net).astype(int), corrected(sound, window).astype(int)
+    assert (found[here] == 65_535).all()
+    assert np.abs(found - without)[~here].max() < 1000
+    # Its other bands keep what they were seen with.
+    assert np.abs(found - without)[[0, 2]].max() <= 1
+    assert max(seen.max() for seen in net.seen) < 1
+
+
+@pytest.mark.parametrize("others", [2000, 65_535])
+def test_a_tile_that_is_saturated_everywhere_is_white_to_the_net(others: int) -> None:
+    net, tile = Net(), np.full((3, TILE, TILE), others, np.uint16)
+    tile[1] = 65_535
+    said = predicted(tile, RADIOMETRY, net)  # type: ignore[arg-type]
+    assert said is not None
+    assert np.isfinite(said).all()
+    assert (net.seen[0][1] == 1).all()
+
+
 def test_a_pixel_without_one_band_has_none(dn: DNs) -> None:
     holed = dn.copy()
     holed[2, 500, 500] = 0

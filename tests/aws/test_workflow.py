@@ -175,11 +175,12 @@ def test_no_secret_is_kept(bundle: Cloud, sources: Cdse, inputs: dict[str, Any])
     assert EDH_TOKEN not in json.dumps([call.event for call in bundle.lambdas.calls])
 
 
-@pytest.mark.parametrize("function", ["plan", "fetch-cdse", "fetch", "point-cloud", "merge"])
 def test_doing_everything_twice_at_once_changes_nothing(
-    bundle: Cloud, inputs: dict[str, Any], undisturbed: dict[str, bytes], function: str
+    bundle: Cloud, inputs: dict[str, Any], undisturbed: dict[str, bytes]
 ) -> None:
-    bundle.lambdas.faults = lambda called, _event, _before: "duplicate" if called == function else None
-    status = bundle.run(inputs, f"twice {function}")
+    bundle.lambdas.faults = lambda _called, _event, _before: "duplicate"
+    status = bundle.run(inputs, "twice")
     assert status.state == "successful", status.message
     assert bundle.products(status.job) == undisturbed
+    duplicated = Counter(call.function for call in bundle.lambdas.calls)
+    assert duplicated.keys() >= {"plan", "fetch-cdse", "fetch", "point-cloud", "merge"}

@@ -95,6 +95,7 @@ def test_a_command_that_is_not_understood(machine: Machine, arguments: list[str]
         (["--collection", "sentinel-2-l1c"], NOTHING, ["collection"]),
         (["--catalog", "/nowhere/at/all"], INVALID, ["/nowhere/at/all", "not a folder"]),
         (["--dem-path", "/nowhere/dem.tif"], INVALID, ["/nowhere/dem.tif", "does not exist"]),
+        (["--dem-path", __file__], CORRUPT, ["test_bad_input.py is no elevation", "name a GeoTIFF, JPEG 2000 or Zarr"]),
         (["--crs", "EPSG:4326"], INVALID, ["EPSG:4326"]),
         (["--crs", "EPSG:99999"], INVALID, ["EPSG:99999"]),
         (["--max-points", "10"], TOO_LARGE, ["max_points is 10", "sampled_fraction"]),

@@ -1,13 +1,20 @@
-"""What `inspect` says of a point cloud, a damaged one and a foreign one."""
+"""What `inspect` says of a point cloud, of a GeoTIFF, and of damaged and foreign ones."""
 
+import hashlib
 import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import rasterio
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.transform import Affine
 
 from command import Machine, Place
+from eo.checksums import document, pieces
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +65,8 @@ def test_inspect_compares_the_file_with_its_checksums(done: Machine, tmp_path: P
     ("content", "code", "words"),
     [
         (b"", 5, "is not a PLY file"),
-        (b"II*\x00 and so on", 5, "is not a PLY file"),
+        (b"\x89PNG\r\n\x1a\n", 5, "is not a PLY file"),
+        (b"II*\x00 and so on", 5, "is not a readable GTiff file"),
         (b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n1\n", 5, "only that format"),
         (
             b"ply\nformat binary_little_endian 1.0\nelement vertex 1\nproperty int a\nend_header\n1234",
@@ -84,3 +92,79 @@ def test_inspect_of_a_foreign_or_broken_file(
     assert shown.code == code
     assert words in shown.complaint
     assert not path.with_suffix(".inspect.png").exists()
+
+
+def geotiff(path: Path, values: np.ndarray[Any, Any], **more: Any) -> Path:
+    """Bands (bands, rows, columns) in tiles of 256 pixels, with overviews at a half and a quarter."""
+    count, height, width = values.shape
+    profile = {
+        "count": count, "height": height, "width": width, "dtype": values.dtype, "tiled": True, "compress": "deflate",
+        "crs": "EPSG:32633", "transform": Affine(10, 0, 600_000, 0, -10, 5_100_000), "blockxsize": 256, "blockysize": 256,
+    }  # fmt: skip
+    with rasterio.open(path, "w", driver="GTiff", **profile | more) as file:
+        file.write(values)
+        file.build_overviews([2, 4], Resampling.nearest)
+    return path
+
+
+def test_inspect_of_a_geotiff_says_what_and_where_it_is(tmp_path: Path) -> None:
+    values = np.zeros((2, 1500, 2400), np.uint16)
+    values[0, :, 600:], values[1] = 3000, 2000
+    path = geotiff(tmp_path / "made.tif", values, nodata=0)
+    with rasterio.open(path, "r+") as file:
+        file.descriptions, file.scales, file.offsets = ("B02", "B08"), (1e-4, 1e-4), (-0.1, 0)
+        file.colorinterp = (ColorInterp.blue, ColorInterp.undefined)
+        file.update_tags(MODEL="physics")
+    shown = Machine(tmp_path).run("inspect", str(path))
+    assert shown.code == 0, shown.err
+    found = [re.split(r" {2,}", line, maxsplit=1) for line in shown.out.splitlines()]
+    assert found == [
+        ["model", "physics"],
+        ["size", "2,400 x 1,500 pixels"],
+        ["crs", "EPSG:32633"],
+        ["pixel", "10 x 10"],
+        ["x range", "600,000.000 to 624,000.000"],
+        ["y range", "5,085,000.000 to 5,100,000.000"],
+        ["stored in", "tiles of 256 x 256 pixels, DEFLATE"],
+        ["overviews", "1/2, 1/4"],
+        ["statistics of", "800 x 500 pixels, one in 3 x 3"],
+        ["band 1", "B02, uint16, blue, no data 0, value = stored x 0.0001 - 0.1"],
+        ["", "75.0 % with data, 0.2 to 0.2, mean 0.2, std 0"],
+        ["band 2", "B08, uint16, undefined, no data 0, value = stored x 0.0001"],
+        ["", "100.0 % with data, 0.2 to 0.2, mean 0.2, std 0"],
+    ]
+
+
+def test_inspect_counts_codes_and_needs_no_place(tmp_path: Path) -> None:
+    codes = np.full((1, 100, 100), 1, np.uint8)
+    codes[0, :25], codes[0, 25:50] = 6, 0
+    path = geotiff(tmp_path / "codes.tif", codes, nodata=0, crs=None, transform=None)
+    shown = Machine(tmp_path).run("inspect", str(path))
+    assert "75.0 % with data; of these 1: 66.7 %, 6: 33.3 %" in shown.out
+    assert re.search("^crs +none", shown.out, re.MULTILINE)
+    empty = geotiff(tmp_path / "empty.tif", np.full((1, 9, 9), np.nan, np.float32))
+    assert "0.0 % with data\n" in Machine(tmp_path).run("inspect", str(empty)).out
+
+
+def test_inspect_compares_a_geotiff_with_its_checksums(tmp_path: Path) -> None:
+    path = geotiff(tmp_path / "made.tif", np.ones((1, 64, 64), np.uint8))
+    data = path.read_bytes()
+    sums = document({"made.tif": pieces([(len(data), hashlib.sha256(data).hexdigest())])})
+    (tmp_path / "checksums.json").write_bytes(sums)
+    assert re.search("^checksum +intact, 1 piece$", Machine(tmp_path).run("inspect", str(path)).out, re.MULTILINE)
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    shown = Machine(tmp_path).run("inspect", str(path))
+    assert shown.code == 5
+    assert "differ" in shown.complaint
+
+
+def test_inspect_draws_no_geotiff_and_refuses_one_that_is_cut_off(tmp_path: Path) -> None:
+    values = np.random.default_rng(1).integers(0, 255, (1, 600, 600)).astype(np.uint8)
+    path = geotiff(tmp_path / "made.tif", values)
+    shown = Machine(tmp_path).run("inspect", str(path), "--picture", str(tmp_path / "look.png"))
+    assert shown.code == 2
+    assert "open the file in QGIS" in shown.complaint
+    path.write_bytes(path.read_bytes()[:100_000])
+    shown = Machine(tmp_path).run("inspect", str(path))
+    assert shown.code == 5
+    assert "made.tif" in shown.complaint

@@ -105,6 +105,20 @@ class TestRealItems:
         assert Scene.from_dict(old) == replace(full, angles=None, auxiliary=None)
 
 
+@pytest.mark.parametrize(
+    ("name", "collection", "named"),
+    [
+        ("S2A_MSIL2A_20260712T101031_N0511_R022_T32TPS_20260712T151031", "sentinel-2-l1c", "L2A"),
+        ("S2B_MSIL1C_20260712T101031_N0511_R022_T32TPS_20260712T151031", "sentinel-2-l2a", "L1C"),
+        ("S2A_33TWM_20230815_0_L2A", "sentinel-s2-l1c", "L2A"),
+    ],
+)
+def test_an_item_whose_name_and_collection_disagree_is_refused(name: str, collection: str, named: str) -> None:
+    of = item({"B02": {"href": "B02.tif"}}) | {"id": name, "collection": collection}
+    with pytest.raises(CorruptData, match=rf"{name} is {named} by its name, but its item says collection {collection}"):
+        scene(of)
+
+
 class TestFindingBands:
     def test_the_finest_variant_is_taken(self) -> None:
         assets = {f"B02_{metres}m": {"href": f"s3://eodata/{metres}"} for metres in (60, 10, 20)}
@@ -306,7 +320,7 @@ class TestBands:
             ("sentinel-2a", "x", "S2A"),
             ("Sentinel-2B", "S2A_X", "S2B"),
             ("S2C", "x", "S2C"),
-            ("", "S2B_MSIL1C_2026", "S2B"),
+            ("", "S2B_MSIL2A_2026", "S2B"),
             ("sentinel-2", "x", None),
             ("landsat-9", "LC09", None),
             ("sentinel-2d", "x", None),

@@ -295,6 +295,11 @@ class TestLocal:
         with pytest.raises(CorruptData, match=r"bad.json"):
             self.find(tmp_path)
 
+    def test_a_folder_of_another_level_is_told_apart_from_another_place(self, tmp_path: Path) -> None:
+        self.put(tmp_path, item("S2A_33TWM_20230815_0_L2A", {}))
+        with pytest.raises(NothingFound, match=r"nothing of sentinel-2-l1c, but .*: name a folder with L1C products"):
+            self.find(tmp_path, collection="sentinel-2-l1c")
+
     def test_an_empty_and_a_missing_folder_are_told_apart(self, tmp_path: Path) -> None:
         with pytest.raises(NothingFound, match="neither STAC items nor"):
             self.find(tmp_path)

@@ -124,7 +124,7 @@ def _field(config: TrainConfig, given: dict[str, Any]) -> None:
 
     emulator = load_emulator().float()
     given["work"].mkdir(parents=True, exist_ok=True)
-    with energy(given["country"]) as meter:
+    with energy(given["country"], given["work"]) as meter:
         net, how = train(config, emulator, given["work"])
         coverage = calibrated(net, config, emulator)
     publish_field(

@@ -82,7 +82,7 @@ def ratios(net: Any, table: Any, emulator: Emulator, *, count: int) -> Iterator[
     """Quantiles of the errors of surface reflectance over their sigma, of all corrected bands of each scene."""
     for case in held_out(copy.deepcopy(emulator).double(), seed=SEED, count=count):
         simulated = Simulated.of(case)
-        found = by_net(Looked.at(simulated.granule, table), CORRECTED, table=table, net=net)
+        found = by_net(Looked.at(simulated.granule, table), CORRECTED, table=table, net=net, adjacency=False)
         if case.compared.sum() < FEW:
             continue
         cells = simulated.granule.cells

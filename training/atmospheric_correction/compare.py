@@ -29,6 +29,8 @@ PIECE = 1020
 """10 m pixels along what is read at once: whole pixels of 20, 60 and 120 m."""
 AOT_BINS = (0.1, 0.2, 0.3, 0.5)
 """Limits between bins of AOT, which is the mean of a piece of 10 km."""
+SHOWN = 5
+"""Reports that an error repeats, at most."""
 NONE = "none"
 """The row of the L1C as it is."""
 
@@ -162,6 +164,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = parser.parse_args(arguments)
     try:
         found = find(told.pairs, told.bands)
+        if not found.pairs:
+            why = "".join(f"; {line}" for line in found.reports[:SHOWN])
+            raise NothingFound(
+                f"0 pairs were found below {', '.join(map(str, told.pairs))}, at least 1 is needed: name folders with an L1C "
+                f"and an L2A .SAFE product of one datatake and tile{why}"
+            )
         made, broken = ([], []) if told.corrected is None else results(told.corrected)
         total, reports = compare(found.pairs, made, tuple(told.bands), dem=told.dem)
     except EoShardsError as error:

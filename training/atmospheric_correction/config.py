@@ -36,8 +36,14 @@ class TrainConfig(BaseModel):
 
     @model_validator(mode="after")
     def _pairs_have_folders(self) -> Self:
-        if (self.data == "simulated") == bool(self.pairs):
+        if self.data != "simulated" and not self.pairs:
             raise ValueError(
-                f"data {self.data} with the folders {self.pairs}: pairs and both need folders, simulated has none"
+                f"data {self.data} has 0 folders of real pairs, at least 1 is needed: give --pairs FOLDER, or choose --data "
+                "simulated"
+            )
+        if self.data == "simulated" and self.pairs:
+            folders = ", ".join(map(str, self.pairs))
+            raise ValueError(
+                f"data simulated takes no real pairs, and {folders} is given: choose --data pairs or both, or leave --pairs out"
             )
         return self

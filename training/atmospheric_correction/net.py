@@ -26,7 +26,7 @@ CORRECTED = ("B02", "B03", "B04", "B08")
 """Bands for which it predicts."""
 LOWEST_AOT, HIGHEST_AOT = 0.005, 2.0
 """What it can say; the table of 6S runs ends at 2.5."""
-SIZES: dict[str, tuple[int, int]] = {"six-bands": (64, 32), "visible": (96, 48)}
+SIZES: dict[str, tuple[int, int]] = {"six-bands": (96, 48), "visible": (96, 48)}
 """(units of a hidden layer, channels that are summed over pixels): three bands tell less, so more is asked of them."""
 MOST = 130.0
 """Pixels beyond which more of them say nothing new; training sets have no more."""

@@ -52,7 +52,7 @@ def release(
 ) -> Card:
     """Train, or go on training, and write the model's folder. Checkpoints, logs and simulated grounds lie in `work`."""
     work.mkdir(parents=True, exist_ok=True)
-    with energy(country) as meter:
+    with energy(country, work) as meter:
         net, how = train(config, emulator, work, pairs)
     return publish_unet(
         net, config, emulator, how=how, work=work, out=out, command=command, energy=meter.reading, pairs=pairs

@@ -11,16 +11,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from eo.card import Energy
-from eo.errors import InvalidInput
+from eo.errors import CorruptData, InvalidInput
 
 WATTS_PER_CORE = 10.0
 """Of a busy core: servers of 200 W nominal power have 16 to 64 cores, and memory and fans take their share."""
 KG_PER_KWH = 0.475
 """World average carbon intensity of electricity (IEA, Global Energy & CO2 Status Report 2019), codecarbon's default too."""
 SECONDS_BETWEEN_SAMPLES = 5
+KEPT = "energy.json"
+"""File of a training's folder: what all of its runs took."""
 _COUNTERS = {"intel_rapl", "intel_power_gadget", "windows_emi"}
 """Modes in which codecarbon reads counters of the processor."""
 
@@ -40,20 +45,38 @@ class Meter:
 
 
 @contextmanager
-def energy(country: str) -> Iterator[Meter]:
+def energy(country: str, work: Path) -> Iterator[Meter]:
     """Count what a block takes, its child processes included. `country` is ISO 3166-1 alpha-3 and stated, not detected.
 
-    Raises InvalidInput where the country is not written so. Counting itself never stops a training.
+    What earlier runs took that left their checkpoints in the folder `work` is added, and kept there for the next; of one
+    that was killed nothing is known. Raises InvalidInput where the country is not written so, CorruptData where what is
+    kept is not readable. Counting itself never stops a training.
     """
     if not re.fullmatch(r"[A-Z]{3}", country):
         raise InvalidInput(f"country is {country!r}; state three capital letters (ISO 3166-1 alpha-3), such as NOR")
+    before = _before(work)
     meter = Meter()
     seconds = _cpu_seconds()
     tracker = _tracker(country)
     try:
         yield meter
     finally:
-        meter.energy = _counted(tracker, country) or _from_cpu_time(_cpu_seconds() - seconds, country)
+        now = _counted(tracker, country) or _from_cpu_time(_cpu_seconds() - seconds, country)
+        meter.energy = now if before is None else now + before
+        (work / KEPT).write_text(meter.energy.model_dump_json(indent=1) + "\n")
+
+
+def _before(work: Path) -> Energy | None:
+    kept = work / KEPT
+    if not kept.exists():
+        return None
+    try:
+        return Energy.model_validate_json(kept.read_bytes())
+    except ValidationError as error:
+        raise CorruptData(
+            f"{kept} does not say what earlier runs took ({error.error_count()} errors): remove it, and what is "
+            "published counts from this run"
+        ) from None
 
 
 def _tracker(country: str) -> Any:  # noqa: ANN401 - codecarbon has no types

@@ -1,12 +1,13 @@
 """Elevation in a file or folder of the user's: GeoTIFF, JPEG 2000 or Zarr, with a CRS."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eo.errors import InvalidInput
+from eo.errors import CorruptData, InvalidInput
 from eo.geolocate import is_geographic
 from eo.grid import RasterGrid, Window
 from eo.sources import raster, zarr_dem
@@ -23,7 +24,7 @@ CELL = 512
 def describe(path: Path, *, bbox: "BBox") -> list[Lattice]:
     """Describe a local DEM: one lattice, or several where the job meets a file in degrees in more than one turn.
 
-    Raises InvalidInput where there is no DEM or its CRS is missing.
+    Raises InvalidInput where there is no DEM or its CRS is missing, and CorruptData where the file is no raster.
     """
     if path.is_dir():
         from zarr.storage import LocalStore  # noqa: PLC0415
@@ -32,6 +33,7 @@ def describe(path: Path, *, bbox: "BBox") -> list[Lattice]:
         return [zarr_dem.describe(store, adapter=ADAPTER, href=str(path), vertical=None, centre_lon=bbox.centre_lon)]
     if not path.is_file():
         raise InvalidInput(f"--dem-path {path} does not exist; name a GeoTIFF, JPEG 2000 or Zarr file")
+    _check(path)
     with raster.opened(str(path), name=path.name) as dataset:
         info = raster.inspect(dataset, path.name)
     cell = (_cell(info.tile[0], info.grid.height), _cell(info.tile[1], info.grid.width))
@@ -41,6 +43,17 @@ def describe(path: Path, *, bbox: "BBox") -> list[Lattice]:
         # Where it meets the job nowhere, one lattice stays to say what it covers.
         grids = copies(info.grid, west, east) or [unwrapped(info.grid, bbox.centre_lon, cell[1])[0]]
     return [Lattice(ADAPTER, grid, cell, str(path), info.vertical) for grid in grids]
+
+
+def _check(path: Path) -> None:
+    """Raise CorruptData where a file is something else altogether; what the system says of it is `raster.opened`'s."""
+    with suppress(OSError), path.open("rb") as file:
+        start = file.read(12)
+        if raster.signed(start) is None:
+            raise CorruptData(
+                f"--dem-path {path} is no elevation: it begins with {start[:8]!r}, as neither GeoTIFF nor JPEG 2000 does; name "
+                "a GeoTIFF, JPEG 2000 or Zarr file with a CRS"
+            )
 
 
 def _cell(tile: int, size: int) -> int:

@@ -156,10 +156,15 @@ def _driver(source: "str | RemoteFile", name: str) -> str:
     else:
         with source.open() as remote:
             start = remote.read(12)
-    for signature, driver in SIGNATURES.items():
-        if start.startswith(signature):
-            return driver
-    raise CorruptData(f"{name} is neither JPEG 2000 nor GeoTIFF (it starts with {start[:8]!r}); fetch it again")
+    driver = signed(start)
+    if driver is None:
+        raise CorruptData(f"{name} is neither JPEG 2000 nor GeoTIFF (it starts with {start[:8]!r}); fetch it again")
+    return driver
+
+
+def signed(start: bytes) -> str | None:
+    """The named driver that a file's first bytes ask for, None where they are of none."""
+    return next((driver for signature, driver in SIGNATURES.items() if start.startswith(signature)), None)
 
 
 def inspect(dataset: "DatasetReader", name: str) -> FileInfo:

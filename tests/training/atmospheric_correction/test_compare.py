@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,12 @@ def test_nothing_to_compare_is_an_error_with_a_remedy(tmp_path: Path, capsys: py
     assert "0 pixels of 1 pairs" in capsys.readouterr().err
     assert not (tmp_path / "out.csv").exists()
     assert main(["--pairs", str(tmp_path / "gone")]) == 2
+    for product in tmp_path.glob("*MSIL2A*.SAFE"):
+        shutil.rmtree(product)
+    assert main(["--pairs", str(tmp_path)]) == 3
+    said = capsys.readouterr().err
+    assert "0 pairs were found below" in said
+    assert "an L2A .SAFE product of one datatake and tile" in said
 
 
 def test_a_damaged_pair_is_named_and_the_rest_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,6 +114,21 @@ def retrieved(net: AtmosphereField, batch: Batch) -> tuple[Tensor, ...]:
         return net.retrieve(batch.toa[..., net.read], batch.valid, batch.heights, own, all_, *batch.state.values())
 
 
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        (["--data", "both"], "data both has 0 folders of real pairs, at least 1 is needed: give --pairs FOLDER"),
+        (["--pairs", "here,there"], "data simulated takes no real pairs, and here, there is given"),
+    ],
+)
+def test_real_pairs_need_folders_and_simulated_scenes_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], choice: list[str], said: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--model", "atmosphere-field", "--out", str(tmp_path / "atmosphere-field"), *choice])
+    assert said in capsys.readouterr().err
+
+
 def test_pixels_whose_order_changes_give_the_same_atmosphere(emulator: Emulator) -> None:
     net, batch = untrained("six-bands", emulator)
     order = torch.randperm(batch.toa.shape[1])
