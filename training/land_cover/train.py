@@ -8,8 +8,6 @@ import training.cpu_torchvision  # noqa: F401 - before what imports torchvision
 
 # isort: split
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,14 +31,14 @@ from training.land_cover.net import LandCoverNet
 from training.land_cover.predict import batches, device, predicted
 from training.land_cover.task import Pace, Task
 from training.publish.batch_norm import recalibrate
-from training.publish.energy import energy
+from training.publish.energy import KEPT, energy
 
 STARTING = 4096
 """Training patches from which normalisation is taken, evenly over the split: more change a mean by less than 1 % of its
 spread (1 / sqrt(4096) of the spread between patches)."""
 RECALIBRATION = 2048
 """Training patches over which BatchNorm is recomputed for the final weights."""
-SAID, SPENT, DONE, SCORES = "config.json", "energy.json", "trained.pt", "evaluation.json"
+SAID, DONE, SCORES = "config.json", "trained.pt", "evaluation.json"
 """Files in the folder of work."""
 FREE = {"progress", "workers", "log", "half"}
 """Choices that may change when a training goes on."""
@@ -76,19 +74,18 @@ def train(config: TrainConfig, work: Path, *, country: str) -> Trained:
     _keep(config, work)
     if (work / DONE).exists():
         return _read(config, work)
-    with _counted(country, work / SPENT):
+    with energy(country, work) as meter:
         data = LandCoverData(config)
         net, how = _fitted(config, data, work)
         if rank_zero_only.rank != 0:  # one process a GPU: the first goes on alone
             raise SystemExit(0)
         found = judged(net, config, data)
-    spent = Energy.model_validate_json((work / SPENT).read_bytes())
     (work / SCORES).write_text(json.dumps(found.scores, indent=1) + "\n")
     told = {"net": net.state_dict(), "judged": tuple(found), "how": how}
     part = work / f"{DONE}.part"
     torch.save(told, part)
     part.replace(work / DONE)
-    return Trained(net, found, how, spent)
+    return Trained(net, found, how, meter.reading)
 
 
 def judged(net: LandCoverNet, config: TrainConfig, data: LandCoverData) -> Judged:
@@ -188,18 +185,5 @@ def _read(config: TrainConfig, work: Path) -> Trained:
     net = Task(config, None).net.to(memory_format=torch.contiguous_format)
     net.load_state_dict(told["net"])
     line, *rest = told["judged"]
-    spent = Energy.model_validate_json((work / SPENT).read_bytes())
+    spent = Energy.model_validate_json((work / KEPT).read_bytes())
     return Trained(net.eval(), Judged(calibration.Line(*line), *rest), told["how"], spent)
-
-
-@contextmanager
-def _counted(country: str, path: Path) -> Iterator[None]:
-    """Add what a block takes to what earlier runs of the same training took, whether it ends or is stopped."""
-    meter = None
-    try:
-        with energy(country) as meter:
-            yield
-    finally:
-        if meter is not None and rank_zero_only.rank == 0:
-            earlier = Energy.model_validate_json(path.read_bytes()) if path.exists() else None
-            path.write_text((meter.reading if earlier is None else earlier + meter.reading).model_dump_json() + "\n")

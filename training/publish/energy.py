@@ -5,6 +5,7 @@ them, else by load times nominal power. Where it is missing or fails, CPU second
 """
 
 import logging
+import os
 import re
 import resource
 import time
@@ -63,7 +64,8 @@ def energy(country: str, work: Path) -> Iterator[Meter]:
     finally:
         now = _counted(tracker, country) or _from_cpu_time(_cpu_seconds() - seconds, country)
         meter.energy = now if before is None else now + before
-        (work / KEPT).write_text(meter.energy.model_dump_json(indent=1) + "\n")
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # of one process a GPU, the first tells
+            (work / KEPT).write_text(meter.energy.model_dump_json(indent=1) + "\n")
 
 
 def _before(work: Path) -> Energy | None:

@@ -24,7 +24,7 @@ from training.land_cover.data.module import LandCoverData  # noqa: E402
 from training.land_cover.losses import made  # noqa: E402
 from training.land_cover.predict import predicted  # noqa: E402
 from training.land_cover.task import Pace, Task  # noqa: E402
-from training.land_cover.train import DONE, SCORES, SPENT, train  # noqa: E402
+from training.land_cover.train import DONE, SCORES, train  # noqa: E402
 from training.publish import energy as metering  # noqa: E402
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def test_a_training_that_was_stopped_ends_with_the_same_weights(
         patched.setattr(training_module, "Pace", type("Pace", (Killed, Pace), {}))
         with pytest.raises(RuntimeError, match="gone"):
             train(told, tmp_path / "halves", country="NOR")
-    spent = Energy.model_validate_json((tmp_path / "halves" / SPENT).read_bytes())
+    spent = Energy.model_validate_json((tmp_path / "halves" / metering.KEPT).read_bytes())
     halves = train(told, tmp_path / "halves", country="NOR")
     assert halves.how["steps"] == whole.how["steps"] == 2
     assert torch.equal(weights(whole.net), weights(halves.net))
