@@ -75,9 +75,9 @@ class CorrectionInputs(BaseModel):
         ),
     ] = None
     ozone: Annotated[
-        float | None,
+        Annotated[float, Field(ge=0.1, le=0.7, allow_inf_nan=False)] | None,
         BeforeValidator(_in_cm_atm),
-        Field(ge=0.1, le=0.7, allow_inf_nan=False, description="cm-atm; default the product's, else 0.32"),
+        Field(description="cm-atm; default the product's, else 0.32"),
     ] = None
 
     @model_validator(mode="after")
