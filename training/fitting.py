@@ -91,6 +91,14 @@ class WatchedTask(lightning.LightningModule, Generic[Batch]):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "monitor": "val_loss"}}
 
 
+class _Stop(EarlyStopping):
+    """Early stopping that a training which goes on remembers: Lightning would add an epoch to one that has stopped."""
+
+    def on_train_start(self, trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
 def fitted(
     task: WatchedTask[Batch],
     config: Fit,
@@ -117,7 +125,7 @@ def fitted(
         folder, filename=BEST.removesuffix(".ckpt"), monitor=monitor, mode=mode, enable_version_counter=False
     )
     newest = ModelCheckpoint(folder, filename=LAST.removesuffix(".ckpt"), enable_version_counter=False)
-    stop = EarlyStopping(monitor, mode=mode, patience=config.patience)
+    stop = _Stop(monitor, mode=mode, patience=config.patience)
     trainer = lightning.Trainer(
         **{
             "max_epochs": config.epochs,

@@ -20,7 +20,7 @@ import torch
 from pydantic import ValidationError
 
 from eo.card import NAME
-from eo.errors import EoShardsError
+from eo.errors import EoShardsError, InvalidInput
 from training.land_cover.config import TrainConfig
 from training.land_cover.published import Release, converted
 
@@ -113,7 +113,14 @@ def _convert(given: dict[str, Any], refuse: Callable[[str], Any]) -> None:
     # Bands and resampling are theirs too; without data there is nothing to read, and no folder to name.
     config = _chosen(given | {"folder": given["folder"] or Path(), "resampling": "nearest"}, refuse)
     net = converted(given["from_checkpoint"], given["architecture"], given["release"])
-    found = judged(net, config, LandCoverData(config)) if given["folder"] is not None else None
+    data = LandCoverData(config)
+    if given["folder"] is not None and data.synthetic:
+        # The card says BigEarthNet, and its thresholds and scores would be of something else.
+        raise InvalidInput(
+            f"{given['folder']} holds generated patches: what they say of published weights means nothing on real ground; "
+            "give BigEarthNet, or leave --data out"
+        )
+    found = judged(net, config, data) if given["folder"] is not None else None
     publish_converted(
         net,
         given["architecture"],

@@ -10,7 +10,7 @@ import re
 import resource
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -64,8 +64,10 @@ def energy(country: str, work: Path) -> Iterator[Meter]:
     finally:
         now = _counted(tracker, country) or _from_cpu_time(_cpu_seconds() - seconds, country)
         meter.energy = now if before is None else now + before
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # of one process a GPU, the first tells
-            (work / KEPT).write_text(meter.energy.model_dump_json(indent=1) + "\n")
+        # Of one process a GPU, the first tells. A full disk is for whoever writes what matters to tell.
+        with suppress(OSError):
+            if os.environ.get("LOCAL_RANK", "0") == "0":
+                (work / KEPT).write_text(meter.energy.model_dump_json(indent=1) + "\n")
 
 
 def _before(work: Path) -> Energy | None:

@@ -25,6 +25,11 @@ def reben(metadata: Path, patches: Path) -> Index:
     """The index; `patches` is the folder of scenes. Raises CorruptData, naming the file."""
     table = _table(metadata)
     names: list[str] = table["patch_id"].to_pylist()
+    if len(set(names)) < len(names):
+        known, rows = np.unique(names, return_counts=True)
+        raise CorruptData(
+            f"{metadata}: {known[rows > 1][0]} has more than one row; remove all but one, or get the file again"
+        )
     splits = np.asarray(table["split"].to_pylist(), np.str_)
     strange = np.flatnonzero(~np.isin(splits, SPLITS))
     if strange.size:
@@ -57,6 +62,9 @@ def _table(metadata: Path) -> pa.Table:
     for name in NEEDED:
         if table[name].null_count:
             raise CorruptData(f"{metadata} has rows without {name}: get the file of BigEarthNet v2 again")
+    kind = table["patch_id"].type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise CorruptData(f"{metadata}: the column patch_id is of {kind}, not text: get the file again")
     return table
 
 
@@ -68,6 +76,9 @@ def _labels(table: pa.Table, names: list[str], metadata: Path) -> NDArray[np.uin
     counts = np.diff(column.offsets.to_numpy())
     of = np.repeat(np.arange(len(names)), counts)
     encoded = column.flatten().dictionary_encode()
+    if encoded.null_count:
+        empty = names[int(of[np.flatnonzero(encoded.is_null().to_numpy(zero_copy_only=False))[0]])]
+        raise CorruptData(f"{metadata}: {empty} has a label without a name; remove that label or get the file again")
     known, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False)
     for code, label in enumerate(known):
         if label not in CLASSES:
