@@ -11,12 +11,11 @@ import math
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench import table
+from bench import correction_cards, table
 from bench.correctors import BANDS, results, told_the_truth
 from training.atmospheric_correction import testset
 from training.atmospheric_correction.metrics import Errors, ssim
@@ -24,7 +23,6 @@ from training.atmospheric_correction.metrics import Errors, ssim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RESULTS = Path(__file__).with_name("correction.json")
 VISIBLE = ("B02", "B03", "B04")
 THIN = 0.3
 """AOT below which a scene counts as clear."""
@@ -188,7 +186,8 @@ def main() -> None:
     found = list(rows(totals))
     table.show([row for row in found if row.bar is not None])
     if given.count >= WHOLE and given.adjacency >= NEAR:
-        table.write(found, RESULTS)
+        table.write(found, correction_cards.RESULTS)
+        correction_cards.tell()
 
 
 if __name__ == "__main__":
