@@ -91,11 +91,15 @@ class WatchedTask(lightning.LightningModule, Generic[Batch]):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "monitor": "val_loss"}}
 
 
-class _Stop(EarlyStopping):
-    """Early stopping that a training which goes on remembers: Lightning would add an epoch to one that has stopped."""
+class _Stopped(Callback):
+    """Lets a training that had stopped early learn no more where it goes on: Lightning would add an epoch to it."""
+
+    def __init__(self, stop: EarlyStopping) -> None:
+        self._stop = stop
 
     def on_train_start(self, trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
-        if self.wait_count >= self.patience:
+        """The state of `stop` has been read by now."""
+        if self._stop.wait_count >= self._stop.patience:
             trainer.should_stop = True
 
 
@@ -125,7 +129,7 @@ def fitted(
         folder, filename=BEST.removesuffix(".ckpt"), monitor=monitor, mode=mode, enable_version_counter=False
     )
     newest = ModelCheckpoint(folder, filename=LAST.removesuffix(".ckpt"), enable_version_counter=False)
-    stop = _Stop(monitor, mode=mode, patience=config.patience)
+    stop = EarlyStopping(monitor, mode=mode, patience=config.patience)
     trainer = lightning.Trainer(
         **{
             "max_epochs": config.epochs,
@@ -137,6 +141,7 @@ def fitted(
                 best,
                 newest,
                 stop,
+                _Stopped(stop),
                 *limits,
                 *([TQDMProgressBar(refresh_rate=10)] if config.progress else []),
             ],

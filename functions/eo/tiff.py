@@ -76,7 +76,11 @@ def _image(image: Image, *, tile: int, raster: Raster, reduced: bool, big: bool)
         (257, _LONG, image.shape[0]),
         (258, _SHORT, [8 * dtype.itemsize] * bands),
         (259, _SHORT, _DEFLATE),
-        (262, _SHORT, 3 if raster.palette else 1),  # a palette; or black is zero, and `_metadata` names colours in any order
+        (
+            262,
+            _SHORT,
+            3 if raster.palette else 1,
+        ),  # a palette; or black is zero, and `_metadata` names colours in any order
         (277, _SHORT, bands),
         (284, _SHORT, 1),  # pixel by pixel
         (317, _SHORT, predictor(raster)),

@@ -27,7 +27,8 @@ def picture(codes: NDArray[np.uint8], *, title: str, notices: list[str], warning
     from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 - only the merge draws
 
     while max(codes.shape) > LONGEST:
-        codes = halved(codes, LABEL_RASTER)
+        even = np.pad(codes, [(0, edge % 2) for edge in codes.shape], constant_values=UNSEEN)
+        codes = halved(even, LABEL_RASTER)
     times = max(1, min(LARGEST, LONGEST // max(codes.shape)))
     colours = np.array([*PALETTE[:UNSEEN], PAPER, *PALETTE[UNSEEN + 1 :]], np.uint8)
     drawn = colours[codes.repeat(times, axis=0).repeat(times, axis=1)]

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from eo.card import NAME
 from eo.cog_layout import epsg
-from eo.errors import TooLarge
+from eo.errors import InvalidInput, TooLarge
 from eo.imagery import imagery
 from eo.inputs import CubeInputs
-from eo.job import Output, Part, Plan, Result
+from eo.job import ImageSource, Output, Part, Plan, Result
 from eo.model import read_item
 from eo.stage import Stage
 from eo.unit_io import ResultIO
@@ -35,7 +35,7 @@ JUDGE_BYTES_PER_PIXEL = 20_000
 MAX_PATCHES = 1_000_000
 """Patches of a job, of which the merge holds 100 bytes each, and 76 of the rasters: 1.44 million square kilometres."""
 TEN_METRES = ("B02", "B03", "B04", "B08")
-"""Bands whose pixels are those of the target grid: they come first, for the first band decides on its resolution."""
+"""Bands whose pixels are those of the target grid: they come first, for the first band decides on its phase."""
 
 
 class LandCoverInputs(CubeInputs):
@@ -43,8 +43,11 @@ class LandCoverInputs(CubeInputs):
 
     collection: Annotated[Literal["sentinel-2-l2a"], Field(description="surface reflectance (L2A)")] = "sentinel-2-l2a"
     resolution: Annotated[
-        int | None, Field(ge=1, le=10_000, description="pixel size in metres: 10, as the models know")
-    ] = None
+        Annotated[int, Field(ge=1, le=10_000)] | None,
+        # Else the first band would decide, and a model of bands of 20 m alone would get others than it knows.
+        BeforeValidator(lambda value: METRES if value is None else value),
+        Field(description="pixel size in metres: 10, as the models know"),
+    ] = METRES
     model: Annotated[
         str, Field(pattern=NAME, max_length=80, description="model that judges the patches; its card names the bands")
     ] = "land-cover-resnet26"
@@ -66,7 +69,7 @@ class LandCoverInputs(CubeInputs):
 
     @model_validator(mode="after")
     def _pixels_of_ten_metres(self) -> "LandCoverInputs":
-        if self.resolution not in {None, METRES}:
+        if self.resolution != METRES:
             raise ValueError(
                 f"resolution {self.resolution} m: patches are judged by {PATCH} x {PATCH} pixels of {METRES} m; leave resolution out"
             )
@@ -167,6 +170,12 @@ class LandCover:
     def check(self, plan: Plan) -> None:
         """Refuse what cannot be judged or written, before any work is done."""
         epsg(plan.grid.crs)
+        for source in plan.sources.values():
+            if isinstance(source, ImageSource) and source.band in TEN_METRES and source.grid.dx > METRES:
+                raise InvalidInput(
+                    f"{source.band} of scene {plan.scenes[source.scene].id} has pixels of {source.grid.dx:g} m, patches are "
+                    f"judged by those of {METRES} m: give the product at full resolution"
+                )
         patches = plan.grid.window.pixels // PATCH**2
         if patches > MAX_PATCHES:
             raise TooLarge(

@@ -197,6 +197,16 @@ def test_large_maps_are_drawn_small() -> None:
     assert (drawn == COLOURS[CLASSES[2]]).all(axis=-1).sum() > 500 * 250
 
 
+@pytest.mark.parametrize("shape", [(903, 901), (1, 1_801), (2_001, 3)])
+def test_large_maps_of_odd_sizes_are_drawn_to_the_last_patch(shape: tuple[int, int]) -> None:
+    codes = np.full(shape, 3, np.uint8)
+    codes[-1, -1] = 4
+    drawn = picture(codes, title="T", notices=[], warning="")
+    found = (drawn == COLOURS[CLASSES[2]]).all(axis=-1) | (drawn == COLOURS[CLASSES[3]]).all(axis=-1)
+    assert found.any(axis=1).sum() >= shape[0] // 4
+    assert found.any(axis=0).sum() >= shape[1] // 4
+
+
 def test_the_options_are_those_that_the_api_describes() -> None:
     described = description(LandCover(), "https://example.org", local_files=True)
     wanted = {"bbox", "model", "allow_demo_model", "max_unusable", "mask_clouds", "datetime"}

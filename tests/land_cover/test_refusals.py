@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from eo.errors import InvalidInput, NothingFound, TooLarge
 from eo.settings import Settings
-from l2a import Tile, judge, order
+from l2a import METRES, Tile, judge, order
 from land_cover import process
 from land_cover.labels import CLASSES
 from land_cover.process import LandCover
@@ -128,6 +128,23 @@ def test_bands_that_a_product_lacks_are_named(folder: Path) -> None:
     publish(folder / "models", "land-cover-eleven", bands=("B01", "B02", "B11"))
     with pytest.raises(NothingFound, match="no band B01"):
         planned(folder, model="land-cover-eleven")
+
+
+def test_bands_of_twenty_metres_alone_are_brought_to_ten(folder: Path) -> None:
+    bands = ("B05", "B8A", "B12")
+    publish(folder / "models", "land-cover-red-edge", bands=bands)
+    replace(TILE, bands=bands).write(folder / "coarse" / "c")
+    for given in ({}, {"resolution": None}):
+        done = judge(folder / "coarse", BOX, model="land-cover-red-edge", chunk=1024, **given)
+        assert done.plan.grid.resolution == 10
+        assert {row["status"] for row in done.rows().values()} == {"ok"}
+
+
+def test_a_product_without_its_full_resolution_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRES, "B02", 20)
+    TILE.write(folder / "coarse" / "c")
+    with pytest.raises(InvalidInput, match=rf"B02 of scene {TILE.id} has pixels of 20 m, .* full resolution"):
+        planned(folder / "coarse")
 
 
 @pytest.mark.parametrize(

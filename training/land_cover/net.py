@@ -52,11 +52,25 @@ def _is_fixed(name: str) -> bool:
     return bool(known is not None and known.fixed_input_size)
 
 
-def backbone(architecture: str, *, channels: int, size: int | None, dropout: float = 0.0) -> tuple[nn.Module, int]:
+def _patch(model: nn.Module) -> int:
+    """Pixels along what the first layer reads at once, where it reads none of them twice; 1 for other layers."""
+    first = (getattr(model, "pretrained_cfg", None) or {}).get("first_conv") or ""
+    try:
+        layer = model.get_submodule(first if isinstance(first, str) else first[0])
+    except AttributeError:
+        return 1
+    patched = isinstance(layer, nn.Conv2d) and layer.kernel_size == layer.stride
+    return max(layer.kernel_size) if patched else 1
+
+
+def backbone(
+    architecture: str, *, channels: int, size: int | None, dropout: float = 0.0, whole: bool = True
+) -> tuple[nn.Module, int]:
     """(a timm model from chance with a logit for each class, pixels along its input).
 
     `size` None is 120, or SIZE_OF_PATCHES where the architecture needs a fixed input. Raises InvalidInput where patches
-    of it do not divide the size: convolutions with a stride leave what remains unread, and say nothing.
+    of it do not divide the size: convolutions with a stride leave what remains unread, and say nothing. Without `whole`
+    that is accepted, for weights that were trained so.
     """
     name = timm_name(architecture)
     given = size or (SIZE_OF_PATCHES if _is_fixed(name) else EDGE)
@@ -68,9 +82,8 @@ def backbone(architecture: str, *, channels: int, size: int | None, dropout: flo
             f"architecture {architecture} cannot be built for {channels} channels of {given} pixels ({error}): choose "
             "another size or another architecture"
         ) from error
-    patch = getattr(getattr(model, "patch_embed", None), "patch_size", None)
-    along = max(patch) if isinstance(patch, Sequence) else patch or 1
-    if given % along:
+    along = _patch(model)
+    if whole and given % along:
         below = given // along * along
         raise InvalidInput(
             f"size {given} is no multiple of the {along} pixels of a patch of {architecture}, which would not read the "
@@ -94,12 +107,13 @@ class LandCoverNet(nn.Module):
         size: int | None = None,
         upscaling: str = "bilinear",
         dropout: float = 0.0,
+        whole: bool = True,
     ) -> None:
         super().__init__()
         self.bands, self.indices, self.upscaling = tuple(bands), tuple(indices), upscaling
         self._pairs = [tuple(self.bands.index(band) for band in INDICES[index]) for index in self.indices]
         channels = len(self.bands) + len(self.indices)
-        self.backbone, self.size = backbone(architecture, channels=channels, size=size, dropout=dropout)
+        self.backbone, self.size = backbone(architecture, channels=channels, size=size, dropout=dropout, whole=whole)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))
 

@@ -51,7 +51,8 @@ def converted(path: Path, architecture: str, release: Release) -> LandCoverNet:
     """
     state = _state(path)
     order, wanted = ORDERS[release], BANDS[10]
-    net = LandCoverNet(architecture, wanted, size=EDGE)
+    # All were trained at 120 pixels: the published MLP-Mixer, of patches of 16, does not read the last 8.
+    net = LandCoverNet(architecture, wanted, size=EDGE, whole=False)
     stem = f"{_first(net)}.weight"
     if stem not in state:
         raise InvalidInput(f"{path} has no weights {PREFIX}{stem}, which {architecture} has: name its architecture")

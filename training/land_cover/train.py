@@ -25,7 +25,7 @@ from training.fitting import LAST, fitted
 from training.land_cover import calibration, metrics, thresholds
 from training.land_cover.config import MONITORS, TrainConfig
 from training.land_cover.data.module import LandCoverData
-from training.land_cover.data.patches import SPLITS, PatchSet
+from training.land_cover.data.patches import SPLITS, PatchSet, Split
 from training.land_cover.losses import positive_weights
 from training.land_cover.net import LandCoverNet
 from training.land_cover.predict import batches, device, predicted
@@ -71,11 +71,14 @@ def train(config: TrainConfig, work: Path, *, country: str) -> Trained:
     holds a training that was told otherwise.
     """
     work.mkdir(parents=True, exist_ok=True)
-    _keep(config, work)
+    if (work / SAID).exists():
+        _keep(config, work)
     if (work / DONE).exists():
         return _read(config, work)
     with energy(country, work) as meter:
         data = LandCoverData(config)
+        _sets(config, data)  # a folder that was misspelt is not what a training began with
+        _keep(config, work)
         net, how = _fitted(config, data, work)
         if rank_zero_only.rank != 0:  # one process a GPU: the first goes on alone
             raise SystemExit(0)
@@ -119,10 +122,7 @@ def _fitted(config: TrainConfig, data: LandCoverData, work: Path) -> tuple[LandC
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")  # of matrix units, where there are any
     # An empty split is refused now, not when the training has ended.
-    sets = {split: data.patches(split) for split in SPLITS}
-    for split, patches in sets.items():
-        if len(patches) == 0:
-            raise InvalidInput(f"{config.folder} has 0 patches of the {split} split: name another folder")
+    sets = _sets(config, data)
     seen = sets["train"]
     task = Task(config, _weights(config, seen))
     if not (work / LAST).exists():
@@ -148,6 +148,15 @@ def _fitted(config: TrainConfig, data: LandCoverData, work: Path) -> tuple[LandC
         "patches": {split: len(patches) for split, patches in sets.items()},
         "synthetic": data.synthetic,
     }
+
+
+def _sets(config: TrainConfig, data: LandCoverData) -> dict[Split, PatchSet]:
+    """All splits. Raises InvalidInput where one is empty."""
+    sets = {split: data.patches(split) for split in SPLITS}
+    for split, patches in sets.items():
+        if len(patches) == 0:
+            raise InvalidInput(f"{config.folder} has 0 patches of the {split} split: name another folder")
+    return sets
 
 
 def _weights(config: TrainConfig, seen: PatchSet) -> Tensor | None:

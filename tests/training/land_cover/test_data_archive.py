@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import zarr
 
 from eo.errors import CorruptData, InvalidInput
@@ -79,6 +80,17 @@ def test_chunks_are_those_that_zarr_python_reads(store: Path, tmp_path: Path, mo
         np.testing.assert_array_equal(chunks.read(index), values[index])
     with pytest.raises(ValueError, match="no such chunk"):
         chunks.read(4)
+
+
+def test_a_patch_without_data_is_one_like_any_other(folder: Path, tmp_path: Path) -> None:
+    empty = Path(shutil.copytree(folder, tmp_path / "empty"))
+    name = opened(empty, "test", ("B02",), "nearest").names[2]
+    for path in empty.rglob(f"{name}_B*.tif"):
+        with rasterio.open(path, "r+") as file:
+            file.write(np.zeros((1, *file.shape), np.uint16))
+    convert.convert(empty, tmp_path / "store")
+    stored = opened(tmp_path / "store", "test", ("B02",), "nearest")
+    assert [bool(stored.read(place).any()) for place in range(len(stored))] == [place != 2 for place in range(6)]
 
 
 def test_an_array_that_is_laid_out_otherwise_is_no_such_array(tmp_path: Path) -> None:

@@ -54,6 +54,13 @@ def test_labels_and_splits_are_those_of_the_metadata(made: tuple[Path, list[Row]
         assert patches.synthetic
 
 
+def test_generated_patches_say_so_without_the_file_beside_them(spoilt: Path) -> None:
+    (spoilt / "synthetic.json").unlink()
+    assert indexed(spoilt).synthetic
+    _changed(spoilt, country=["Austria"] * len(indexed(spoilt).names))
+    assert not indexed(spoilt).synthetic
+
+
 def test_the_folder_of_patches_will_do_where_the_metadata_lie_beside_it(made: tuple[Path, list[Row]]) -> None:
     one, other = (opened(place, "test", ("B8A",), "nearest") for place in (made[0], made[0] / "BigEarthNet-S2"))
     assert one.names == other.names
@@ -149,6 +156,12 @@ def test_faults_of_the_metadata_name_the_file_and_the_patch(spoilt: Path) -> Non
     refused(f"metadata.parquet, {names[3]}: 'Lava' is none of the 19 .*; correct")
     _changed(spoilt, labels=[*labels[:5], [], *labels[6:]])
     refused(f"metadata.parquet: {names[5]} has no label")
+    _changed(spoilt, labels=[*labels[:4], ["Pastures", None], *labels[5:]])
+    refused(f"metadata.parquet: {names[4]} has a label without a name; remove")
+    _changed(spoilt, patch_id=list(range(len(names))))
+    refused("metadata.parquet: the column patch_id is of int64, not text: get")
+    _changed(spoilt, patch_id=[*names[:-1], names[0]])
+    refused(f"metadata.parquet: {names[0]} has more than one row; remove")
     _changed(spoilt, split=["training", *whole["split"].to_pylist()[1:]])
     refused(f"{names[0]} is of the split 'training'; correct it to one of")
     _changed(spoilt, split=["test"] * len(names))

@@ -56,6 +56,24 @@ def test_a_size_that_patches_do_not_divide_is_refused_with_one_that_they_do(size
         LandCoverNet(SMALL_VIT, BANDS[10], size=size)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "size", "last"),
+    [("mixer_s16_224", 120, 8), ("convmixer_768_32", None, 1), ("test_convnext", 122, 2)],
+)
+def test_nor_is_it_accepted_of_architectures_whose_patches_have_other_names(
+    architecture: str, size: int | None, last: int
+) -> None:
+    with pytest.raises(InvalidInput, match=rf"would not read the last {last} rows"):
+        backbone(architecture, channels=3, size=size)
+    model, _ = backbone(architecture, channels=3, size=120, whole=False)  # as published weights were trained
+    with torch.no_grad():
+        assert model.eval()(patches(1, 3)).shape == (1, len(CLASSES))
+
+
+def test_patches_that_overlap_need_not_divide_the_size() -> None:
+    assert backbone("pvt_v2_b0", channels=3, size=None)[1] == 120
+
+
 def test_names_of_the_issue_are_those_of_timm() -> None:
     assert (timm_name("vit_small_patch16"), timm_name("resnet50")) == ("vit_small_patch16_224", "resnet50")
     assert timm_name("test_resnet.r160_in1k") == "test_resnet.r160_in1k"

@@ -148,6 +148,17 @@ def test_with_data_thresholds_are_chosen_and_scores_measured(tmp_path: Path, mon
     assert (card.precision, card.known_failures) == ("float32", ())
 
 
+def test_thresholds_of_generated_patches_are_not_published_with_real_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_patches.put(monkeypatch, synthetic=True)
+    case, out = saved(tmp_path), tmp_path / "land-cover-test"
+    arguments = ["--from-checkpoint", str(case.file), "--release", "0.2.0", "--architecture", ARCHITECTURE]
+    assert main([*arguments, "--data", str(tmp_path), "--out", str(out), "--threads", "1"]) == InvalidInput.exit_code
+    assert "holds generated patches" in capsys.readouterr().err
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(("option", "value"), [("--bands", "12"), ("--epochs", "3"), ("--resampling", "bicubic")])
 def test_what_the_weights_decide_is_not_to_be_chosen(
     option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -24,7 +24,7 @@ from training.land_cover.data.module import LandCoverData  # noqa: E402
 from training.land_cover.losses import made  # noqa: E402
 from training.land_cover.predict import predicted  # noqa: E402
 from training.land_cover.task import Pace, Task  # noqa: E402
-from training.land_cover.train import DONE, SCORES, train  # noqa: E402
+from training.land_cover.train import DONE, SAID, SCORES, train  # noqa: E402
 from training.publish import energy as metering  # noqa: E402
 
 if TYPE_CHECKING:
@@ -112,6 +112,16 @@ def test_a_training_that_was_stopped_ends_with_the_same_weights(
     assert halves.energy.kwh > spent.kwh > 0
 
 
+def test_a_training_that_stopped_early_and_lost_its_scores_learns_no_more(tmp_path: Path) -> None:
+    told = config(tmp_path, batch=32, epochs=14, patience=3, monitor="loss", learning_rate=3e-2)
+    first = train(told, tmp_path / "work", country="NOR")
+    assert first.how["stopped"] == "early stopping"
+    (tmp_path / "work" / DONE).unlink()  # as if the machine had gone away while it was judged
+    again = train(told, tmp_path / "work", country="NOR")
+    assert again.how | {"train_per_second": None} == first.how | {"train_per_second": None}
+    assert torch.equal(weights(again.net), weights(first.net))
+
+
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trained]:
     """A folder whose training in `work` has ended, and what came of it."""
@@ -152,6 +162,7 @@ def test_an_empty_split_is_told_before_anything_is_trained(
     monkeypatch.setattr(training_module, "fitted", None)
     with pytest.raises(InvalidInput, match=f"0 patches of the {split} split"):
         train(config(tmp_path), tmp_path / "work", country="NOR")
+    assert not (tmp_path / "work" / SAID).exists(), "the right folder would be refused as another one"
 
 
 def test_a_log_that_needs_a_missing_package_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

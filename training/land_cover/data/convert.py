@@ -110,10 +110,12 @@ def _all_written(
 
 def _write(part: Path, resampling: Resampling, piece: _Piece) -> NDArray[np.int64]:
     """Write the pixels of a file of the store; gives the patches' footprints."""
-    pixels = zarr.open_group(part, mode="r+")[piece.split]["dn"]
-    pixels[piece.start : piece.start + len(piece.folders)] = np.stack(
-        [read_dn(folder, ALL, resampling) for folder in piece.folders]
-    )
+    # A patch without data has a chunk like any other: one that is missing is taken for a damaged store.
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        pixels = zarr.open_group(part, mode="r+")[piece.split]["dn"]
+        pixels[piece.start : piece.start + len(piece.folders)] = np.stack(
+            [read_dn(folder, ALL, resampling) for folder in piece.folders]
+        )
     return np.array([footprint(folder) for folder in piece.folders], np.int64)
 
 

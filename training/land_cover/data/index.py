@@ -13,6 +13,8 @@ V2_FOLDER, V1_FOLDER = "BigEarthNet-S2", "BigEarthNet-v1.0"
 V1_LABELS = "_labels_metadata.json"
 GENERATED = "synthetic.json"
 """What the generator leaves beside the patches: their parameters and digest."""
+NO_COUNTRY = "Synthetic"
+"""Country of generated patches, which say so themselves where that file is not copied with them."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eo.errors import CorruptData
 from land_cover.labels import CLASSES
-from training.land_cover.data.index import GENERATED, Index
+from training.land_cover.data.index import GENERATED, NO_COUNTRY, Index
 from training.land_cover.data.patches import SPLITS
 from training.land_cover.labels import multi_hot
 
@@ -45,7 +45,7 @@ def reben(metadata: Path, patches: Path) -> Index:
         labels=_labels(table, names, metadata),
         splits=splits,
         countries=[country or "" for country in countries],
-        synthetic=(metadata.parent / GENERATED).exists(),
+        synthetic=(metadata.parent / GENERATED).exists() or NO_COUNTRY in countries,
     )
 
 

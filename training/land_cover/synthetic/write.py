@@ -15,12 +15,9 @@ from rich.progress import track
 
 from eo.errors import InvalidInput
 from training.land_cover.bands import PIXELS
-from training.land_cover.data.index import GENERATED, METADATA, V2_FOLDER
+from training.land_cover.data.index import GENERATED, METADATA, NO_COUNTRY, V2_FOLDER
 from training.land_cover.synthetic.frozen import patch
 from training.land_cover.synthetic.plan import CELL, EPSG, Params, Row, digest, plan
-
-COUNTRY = "Synthetic"
-"""In the column `country`: generated ground is in none."""
 
 
 def write(folder: Path, params: Params, *, workers: int = 1, quiet: bool = True) -> list[Row]:
@@ -54,7 +51,7 @@ def metadata(rows: list[Row]) -> pa.Table:
             "patch_id": names,
             "labels": [list(row.labels) for row in rows],
             "split": [row.split for row in rows],
-            "country": [COUNTRY] * len(rows),
+            "country": [NO_COUNTRY] * len(rows),
             "s1_name": [f"S1A_IW_GRDH_1SDV_20170613T165043_{t[1:]}_{c:02d}_{r:02d}" for t, c, r in places],
             "s2v1_name": [f"S2A_MSIL2A_20170613T101031_{c}_{r}" for _, c, r in places],
             "contains_seasonal_snow": [False] * len(rows),
