@@ -70,7 +70,7 @@ types: $(STAMP)
 	$(BIN)/mypy functions
 
 test: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) lint types ## lint, types and every test but the slow sweeps
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not chaos"
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not chaos"
 
 coverage: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) ## the tests of `make test` with the lines that they miss; takes a third longer
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not chaos" --cov --cov-report=term:skip-covered
