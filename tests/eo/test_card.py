@@ -41,7 +41,10 @@ def card(**changes: Any) -> Card:
     return Card.model_validate({**DRAFT, "files": files, "framework": "none", "parameters": 1, **changes})
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=[path.parent.name for path in SHIPPED])
+OLD = [path for path in SHIPPED if not path.parent.name.startswith("land-cover")]
+
+
+@pytest.mark.parametrize("path", OLD, ids=[path.parent.name for path in OLD])
 def test_cards_that_were_written_before_a_field_was_known_are_encoded_as_they_are(path: Path) -> None:
     data = path.read_bytes()
     assert Card.model_validate_json(data).encoded() == data
@@ -49,7 +52,7 @@ def test_cards_that_were_written_before_a_field_was_known_are_encoded_as_they_ar
 
 
 def test_there_are_such_cards() -> None:
-    assert "atmosphere-field" in [path.parent.name for path in SHIPPED]
+    assert "atmosphere-field" in [path.parent.name for path in OLD]
 
 
 def test_what_is_set_is_encoded_and_read_again() -> None:
