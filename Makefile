@@ -73,7 +73,7 @@ test: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) lint types ## lint, types a
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not chaos"
 
 coverage: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) ## the tests of `make test` with the lines that they miss; takes a third longer
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not chaos" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not chaos" --cov --cov-report=term:skip-covered
 
 chaos: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) ## the slow sweeps
 	HYPOTHESIS_PROFILE=default $(BIN)/python -m pytest -n 2 --dist worksteal

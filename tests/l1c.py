@@ -1,9 +1,8 @@
 """L1C products whose ground and air are known, and whole corrections of them in this process."""
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,10 @@ from rasterio.warp import transform_bounds
 from atmospheric_correction import physics
 from atmospheric_correction.air import OPTICS
 from atmospheric_correction.process import AtmosphericCorrection
-from eo.engine import LocalEngine
-from eo.folder_store import FolderStore
 from eo.grid import Window
-from eo.job import Part, Plan, Process, Result
+from eo.job import Process
 from eo.model import load
-from eo.records import read_units
-from eo.runner import run_unit
-from eo.settings import Settings
-from merge.fan_in import fan_in
-from plan.planner import make_plan
+from staged import Ran, staged
 
 Floats = NDArray[np.floating[Any]]
 Ground = Callable[[str, Floats, Floats], Floats]
@@ -188,16 +181,23 @@ def raster(
 
 
 def write_item(
-    folder: Path, name: str, box: Sequence[float], assets: Mapping[str, Any], properties: Mapping[str, Any]
+    folder: Path,
+    name: str,
+    box: Sequence[float],
+    assets: Mapping[str, Any],
+    properties: Mapping[str, Any],
+    *,
+    collection: str = "sentinel-2-l1c",
 ) -> None:
-    """The item of a product of Sentinel-2A; `box` in degrees, `properties` with the time."""
+    """The item of a product of Sentinel-2A; `box` in degrees, west > east across the antimeridian; `properties` with the time."""
     west, south, east, north = box
-    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    end = east + 360 if west > east else east
+    ring = [[west, south], [end, south], [end, north], [west, north], [west, south]]
     item = {
         "type": "Feature",
         "stac_version": "1.0.0",
         "id": name,
-        "collection": "sentinel-2-l1c",
+        "collection": collection,
         "geometry": {"type": "Polygon", "coordinates": [ring]},
         "bbox": list(box),
         "properties": {"platform": "sentinel-2a", **properties},
@@ -234,17 +234,8 @@ def stock(folder: Path, tile: Tile) -> Path:
 
 
 @dataclass
-class Corrected:
+class Corrected(Ran):
     """A job that has run."""
-
-    home: Path
-    plan: Plan
-    parts: dict[str, list[Part]]
-    result: Result = field(repr=False)
-
-    @property
-    def out(self) -> Path:
-        return self.home / "jobs" / "job" / "result"
 
     @cached_property
     def cube(self) -> zarr.Group:
@@ -263,10 +254,6 @@ class Corrected:
     @property
     def window(self) -> Window:
         return self.plan.grid.window
-
-    @property
-    def notes(self) -> str:
-        return "\n".join(self.result.summary["notes"])
 
     def files(self) -> dict[str, tuple[NDArray[Any], Affine]]:
         """By file name: the pixels (bands, rows, columns) and where they lie, as rasterio reads them."""
@@ -297,24 +284,6 @@ def correct(
     **more: Any,
 ) -> Corrected:
     """Run a job stage by stage, in this process; up to the stage `only` where that is given. A correction by default."""
-    # A new folder: workers remember the plans of the folders that they have seen.
-    home = Path(tempfile.mkdtemp(prefix="home-", dir=folder))
-    settings = Settings.from_environment({"EO_SHARDS_HOME": str(home), "EO_SHARDS_CHUNK": str(chunk)})
-    made = make_plan(
-        process or AtmosphericCorrection(),
-        order(folder, bbox, process, **more),
-        job="job",
-        settings=settings,
-        shard=shard,
-        lattice=lattice,
-    )
-    store = FolderStore(home)
-    LocalEngine(store, settings).start(made.plan, made.units)
-    parts: dict[str, list[Part]] = {}
-    for stage in made.plan.stages:
-        units = read_units(store, "job", stage.name)
-        parts[stage.name] = [run_unit(store, "job", stage.name, unit, 1, settings)[0] for unit in units]
-        if stage.name == only:
-            return Corrected(home, made.plan, parts, Result(files={}, summary={"notes": []}))
-    result = fan_in(made.plan, parts[made.plan.stages[-1].name], store=store)
-    return Corrected(home, made.plan, parts, result)
+    chosen = process or AtmosphericCorrection()
+    inputs = order(folder, bbox, process, **more)
+    return staged(Corrected, folder, chosen, inputs, shard=shard, lattice=lattice, chunk=chunk, only=only)

@@ -1,9 +1,7 @@
 """L2A products whose every pixel is known, and whole land-cover jobs on them in this process."""
 
-import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +12,10 @@ from numpy.typing import NDArray
 from rasterio.transform import Affine
 from rasterio.warp import transform_bounds
 
-from eo.engine import LocalEngine
-from eo.folder_store import FolderStore
-from eo.job import Part, Plan, Result
-from eo.records import read_units
-from eo.runner import run_unit
-from eo.settings import Settings
-from l1c import raster
+from l1c import raster, write_item
 from land_cover.process import LandCover
-from merge.fan_in import fan_in
-from plan.planner import make_plan
 from small_land_cover import NAME
+from staged import Ran, staged
 
 Floats = NDArray[np.floating[Any]]
 LEVELS = {
@@ -100,47 +91,20 @@ class Tile:
         west, south, east, north = self.box(0, 0, self.size)
         if east - west > 180:
             west, east = east, west
-        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-        if west > east:
-            ring = [[lon + 360 if lon < 0 else lon, lat] for lon, lat in ring]
         properties = {
             "datetime": self.sensed,
             "eo:cloud_cover": self.cloud_cover,
             "processing:version": self.baseline,
-            "platform": "sentinel-2a",
             **({"eo_shards:synthetic": True} if self.synthetic else {}),
         }
-        item = {
-            "type": "Feature",
-            "stac_version": "1.0.0",
-            "id": self.id,
-            "collection": "sentinel-2-l2a",
-            "geometry": {"type": "Polygon", "coordinates": [ring]},
-            "bbox": [west, south, east, north],
-            "properties": properties,
-            "links": [],
-            "assets": assets,
-        }
-        (folder / f"{self.id}.json").write_text(json.dumps(item))
+        box = (west, south, east, north)
+        write_item(folder, self.id, box, assets, properties, collection="sentinel-2-l2a")
         return self
 
 
 @dataclass
-class Judged:
+class Judged(Ran):
     """A job that has run."""
-
-    home: Path
-    plan: Plan
-    parts: dict[str, list[Part]]
-    result: Result = field(repr=False)
-
-    @property
-    def out(self) -> Path:
-        return self.home / "jobs" / "job" / "result"
-
-    @property
-    def notes(self) -> str:
-        return "\n".join(self.result.summary["notes"])
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """The table as an independent reader finds it, by the patches' ids."""
@@ -168,21 +132,9 @@ def judge(
     **more: Any,
 ) -> Judged:
     """Run a job stage by stage, in this process; without the merge where it shall `stop`."""
-    # A new folder: workers remember the plans of the folders that they have seen.
-    home = Path(tempfile.mkdtemp(prefix="home-", dir=folder))
-    settings = Settings.from_environment({"EO_SHARDS_HOME": str(home), "EO_SHARDS_CHUNK": str(chunk)})
-    made = make_plan(
-        LandCover(), order(folder, bbox, **more), job="job", settings=settings, shard=shard, lattice=lattice
-    )
-    store = FolderStore(home)
-    LocalEngine(store, settings).start(made.plan, made.units)
-    parts: dict[str, list[Part]] = {}
-    for stage in made.plan.stages:
-        units = read_units(store, "job", stage.name)
-        parts[stage.name] = [run_unit(store, "job", stage.name, unit, 1, settings)[0] for unit in units]
-    if stop:
-        return Judged(home, made.plan, parts, Result(files={}, summary={"notes": []}))
-    return Judged(home, made.plan, parts, fan_in(made.plan, parts["judge"], store=store))
+    inputs = order(folder, bbox, **more)
+    only = "judge" if stop else None
+    return staged(Judged, folder, LandCover(), inputs, shard=shard, lattice=lattice, chunk=chunk, only=only)
 
 
 def probabilities(row: Mapping[str, Any]) -> list[float | None]:

@@ -9,7 +9,7 @@ from eo.checksums import CHECKSUMS
 from eo.cog_layout import Layout, Place, Raster
 from eo.correction import corrected
 from eo.job import Plan
-from eo.result_item import PICTURE, STAC_VERSION, asset, footprint, links, sensed
+from eo.result_item import PICTURE, STAC_VERSION, asset, footprint, links, model_link, raster_asset, sensed
 
 SURFACE, QUALITY_FILE, UNCERTAINTY = "surface_reflectance.tif", "quality.tif", "uncertainty.tif"
 ITEM, BEFORE_AFTER, SPECTRA = "surface_reflectance.json", "before_after.png", "spectra.json"
@@ -22,7 +22,6 @@ EXTENSIONS = [
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
     "https://stac-extensions.github.io/file/v2.1.0/schema.json",
 ]
-COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 BANDS: Mapping[str, tuple[str, float]] = {
     "B02": ("blue", 0.4924),
     "B03": ("green", 0.5598),
@@ -101,22 +100,11 @@ def about(plan: Plan, summary: Mapping[str, Any]) -> dict[str, Any]:
 def _raster(
     name: str, title: str, roles: list[str], where: Where, files: Mapping[str, tuple[int, str]]
 ) -> dict[str, Any]:
-    """A GeoTIFF: its pixels' place and what its bands are."""
-    raster, whole, place = where[name]
-    rows, cols = whole.shape(0)
-    right, bottom = place.left + cols * place.pixel, place.top - rows * place.pixel
-    made = asset(name, COG_TYPE, title, roles[0], files)
-    return made | {
-        "roles": roles,
-        "gsd": place.pixel,
-        "data_type": raster.dtype,
-        "nodata": raster.nodata,
-        "proj:shape": [rows, cols],
-        "proj:transform": [place.pixel, 0, place.left, 0, -place.pixel, place.top],
-        "proj:bbox": [place.left, bottom, right, place.top],
-        "raster:spatial_resolution": place.pixel,
-        "bands": [_band(raster, index) for index in range(len(raster.bands))],
-    }
+    """A GeoTIFF."""
+    raster, laid, place = where[name]
+    return raster_asset(
+        name, title, roles, raster, laid, place, files, [_band(raster, i) for i in range(len(raster.bands))]
+    )
 
 
 def _band(raster: Raster, index: int) -> dict[str, Any]:
@@ -162,9 +150,3 @@ def own(plan: Plan, summary: Mapping[str, Any]) -> dict[str, Any]:
         "eo_shards:air": summary["air"],
         "eo_shards:notes": summary["notes"],
     }
-
-
-def model_link(model: Mapping[str, str]) -> dict[str, str]:
-    """The model's own STAC item."""
-    title = f"Model {model['name']}, SHA-256 {model['digest'][:16]}"
-    return {"rel": "derived_from", "href": model["href"], "type": "application/geo+json", "title": title}

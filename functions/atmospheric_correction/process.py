@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from eo.cog_layout import Place, whole
+from eo.cog_layout import COG, Place, whole
 from eo.correction import UNET, CorrectionInputs, check, correction
 from eo.errors import InvalidInput
 from eo.inputs import CubeInputs, ElevationInputs
@@ -62,13 +62,13 @@ class AtmosphericCorrection:
             title="Surface reflectance",
             description="reflectance = (DN - 1000) / 10000, 0 is no data; cloud-optimised GeoTIFF",
             file="surface_reflectance.tif",
-            media_type="image/tiff; application=geotiff; profile=cloud-optimized",
+            media_type=COG,
         ),
         "quality": Output(
             title="Quality",
             description="clear, fallback, snow, cirrus, cloud, saturated, no data",
             file="quality.tif",
-            media_type="image/tiff; application=geotiff; profile=cloud-optimized",
+            media_type=COG,
         ),
         "uncertainty": Output(
             title="Uncertainty",

@@ -104,11 +104,6 @@ class BBox:
         centre = self.min_lon + self.width / 2
         return centre - 360 if centre >= 180 else centre
 
-    @property
-    def centre_lat(self) -> float:
-        """The parallel in the middle, degrees."""
-        return (self.min_lat + self.max_lat) / 2
-
     def unwrap(self, lon: Floats | float) -> Floats:
         """The same meridians counted within [centre - 180, centre + 180), where the box is in one piece."""
         values = np.asarray(lon, dtype=np.float64)

@@ -17,6 +17,8 @@ from eo.errors import InvalidInput
 from eo.grid import TargetGrid, Window
 from eo.job import Plan
 
+COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+"""Media type of a cloud-optimised GeoTIFF."""
 SMALLEST, LARGEST = 16, 256
 """Tile edges in pixels: TIFF wants multiples of 16 (TIFF 6.0, section 15); one of 256 is a request of 0.1-0.3 MB."""
 JOINED_PIXELS = 1 << 22

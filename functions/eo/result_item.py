@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from eo import lineage
+from eo.cog_layout import COG, Layout, Place, Raster
 from eo.geolocate import LONLAT
 from eo.job import Plan
 
@@ -57,6 +58,38 @@ def asset(name: str, media_type: str, title: str, role: str, files: Mapping[str,
         "file:size": files[name][0],
         "file:checksum": SHA2_256 + files[name][1],
     }
+
+
+def raster_asset(  # noqa: PLR0917 - what a file is, and where its pixels lie
+    name: str,
+    title: str,
+    roles: list[str],
+    raster: Raster,
+    laid: Layout,
+    place: Place,
+    files: Mapping[str, tuple[int, str]],
+    bands: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """A GeoTIFF of the result: one file, its pixels' place, and what its `bands` are."""
+    rows, cols = laid.shape(0)
+    right, bottom = place.left + cols * place.pixel, place.top - rows * place.pixel
+    return asset(name, COG, title, roles[0], files) | {
+        "roles": roles,
+        "gsd": place.pixel,
+        "data_type": raster.dtype,
+        "nodata": "nan" if raster.dtype == "float32" else raster.nodata,
+        "proj:shape": [rows, cols],
+        "proj:transform": [place.pixel, 0, place.left, 0, -place.pixel, place.top],
+        "proj:bbox": [place.left, bottom, right, place.top],
+        "raster:spatial_resolution": place.pixel,
+        "bands": bands,
+    }
+
+
+def model_link(model: Mapping[str, str]) -> dict[str, str]:
+    """The own STAC item of a model: {"name", "digest", "href"}."""
+    title = f"Model {model['name']}, SHA-256 {model['digest'][:16]}"
+    return {"rel": "derived_from", "href": model["href"], "type": "application/geo+json", "title": title}
 
 
 def links(plan: Plan) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Names of the result's files, and their media types."""
+"""Names of the result's files, and the media type of the table."""
 
 PARQUET, GEOJSON = "land_cover.parquet", "land_cover.geojson"
 PROBABILITIES, LABELS = "land_cover_probabilities.tif", "land_cover_most_probable.tif"
@@ -7,5 +7,4 @@ NAMES = f"{LABELS}.aux.xml"
 MAP, STATISTICS = "land_cover.png", "statistics.json"
 ITEM, MODEL_ITEM = "land_cover.json", "model.json"
 
-COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 TABLE = "application/vnd.apache.parquet"

@@ -7,9 +7,9 @@ from eo import lineage
 from eo.card import Card
 from eo.cog_layout import Layout, Place, Raster
 from eo.job import Plan
-from eo.result_item import PICTURE, STAC_VERSION, asset, footprint, links, sensed
+from eo.result_item import PICTURE, STAC_VERSION, asset, footprint, links, model_link, raster_asset, sensed
 from land_cover import cards
-from land_cover.files import COG, GEOJSON, LABELS, MAP, NAMES, PARQUET, PROBABILITIES, STATISTICS, TABLE
+from land_cover.files import GEOJSON, LABELS, MAP, NAMES, PARQUET, PROBABILITIES, STATISTICS, TABLE
 from land_cover.patches import EDGE, METRES, slug
 from land_cover.rasters import LABEL_RASTER, PALETTE, PROBABILITY_RASTER, UNSEEN
 from land_cover.rasters import NAMES as CODE_NAMES
@@ -65,7 +65,7 @@ def stac_item(
         "id": f"{plan.process}-{digests[PARQUET][:16]}",
         **footprint(plan, x, y, clip=False),
         "properties": {**_about(plan, card, summary), **_processing(plan, summary), **_own(plan, card, summary)},
-        "links": [*links(plan), _model_link(summary["model"])],
+        "links": [*links(plan), model_link(summary["model"])],
         "assets": assets,
     }
 
@@ -83,20 +83,9 @@ def _about(plan: Plan, card: Card, summary: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _raster(name: str, title: str, raster: Raster, where: tuple[Layout, Place], files: Files) -> dict[str, Any]:
-    """A GeoTIFF: its pixels' place and what its bands are."""
-    laid, place = where
-    rows, cols = laid.shape(0)
-    right, bottom = place.left + cols * place.pixel, place.top - rows * place.pixel
-    return asset(name, COG, title, "data", files) | {
-        "gsd": place.pixel,
-        "data_type": raster.dtype,
-        "nodata": "nan" if raster.dtype == "float32" else raster.nodata,
-        "proj:shape": [rows, cols],
-        "proj:transform": [place.pixel, 0, place.left, 0, -place.pixel, place.top],
-        "proj:bbox": [place.left, bottom, right, place.top],
-        "raster:spatial_resolution": place.pixel,
-        "bands": [_band(raster, index) for index in range(len(raster.bands))],
-    }
+    """A GeoTIFF."""
+    bands = [_band(raster, index) for index in range(len(raster.bands))]
+    return raster_asset(name, title, ["data"], raster, *where, files, bands)
 
 
 def _band(raster: Raster, index: int) -> dict[str, Any]:
@@ -143,9 +132,3 @@ def _own(plan: Plan, card: Card, summary: Mapping[str, Any]) -> dict[str, Any]:
         "eo_shards:patches_by_status": summary["patches_by_status"],
         "eo_shards:notes": summary["notes"],
     }
-
-
-def _model_link(model: Mapping[str, str]) -> dict[str, str]:
-    """The model's own STAC item."""
-    text = f"Model {model['name']}, SHA-256 {model['digest'][:16]}"
-    return {"rel": "derived_from", "href": model["href"], "type": "application/geo+json", "title": text}

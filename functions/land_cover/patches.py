@@ -59,11 +59,6 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
 
 
-def parsed(data: bytes) -> Records:
-    """The records that a unit has left. Raises ValueError where the bytes are none."""
-    return np.frombuffer(data, RECORD)
-
-
 def most_probable(records: Records) -> NDArray[np.intp]:
     """Index of the most probable class of each patch, the first of equals; -1 where it was not judged."""
     probabilities: NDArray[Any] = records["probabilities"]

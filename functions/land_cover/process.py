@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from eo.card import NAME
-from eo.cog_layout import epsg
+from eo.cog_layout import COG, epsg
 from eo.errors import InvalidInput, TooLarge
 from eo.imagery import imagery
 from eo.inputs import CubeInputs
@@ -16,7 +16,6 @@ from eo.stage import Stage
 from eo.unit_io import ResultIO
 from land_cover import cards
 from land_cover.files import (
-    COG,
     GEOJSON,
     ITEM,
     LABELS,

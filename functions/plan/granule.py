@@ -165,22 +165,6 @@ def granule_folder(scene: Scene) -> str | None:
     return next((match[1] for match in found if match is not None), None)
 
 
-def tile_beside(hrefs: Sequence[str], *, base: Path, folder: Path) -> TileMetadata | None:
-    """Read `MTD_TL.xml` for a local item in `base`: one of its assets, or beside it, or beside one of its images.
-
-    None where there is none in the catalog folder, or none that can be read.
-    """
-    where = Folder(folder)
-    paths = [base / METADATA]
-    for href in hrefs:
-        if "://" not in href:
-            path = base / href
-            match = _FOLDER.fullmatch(path.as_posix())
-            paths += [path] if path.name == METADATA else [] if match is None else [Path(match[1], METADATA)]
-    found = (_tile(where, str(path)) for path in dict.fromkeys(paths))
-    return next((tile for tile in found if tile is not None), None)
-
-
 def angles(scene: Scene, tile: TileMetadata | None = None) -> Angles:
     """The best angles there are of a scene, given its granule's metadata where they could be read.
 

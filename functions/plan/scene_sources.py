@@ -89,8 +89,7 @@ class Fetched:
         ]
         self.requests += remote.requests
         self.bytes_in += remote.size
-        factor = round(file.grid.dx / file.info.grid.dx)
-        memory = budget.image_memory(tile=file.info.tile, cell=cut.cell, factor=factor)
+        memory = budget.image_memory(tile=file.info.tile, cell=cut.cell, factor=file.factor)
         self.memory = max(self.memory, memory)
 
 
@@ -122,12 +121,16 @@ class Decimated:
         return self.grid.height, self.grid.width
 
     @property
+    def factor(self) -> int:
+        """File pixels per pixel, along one axis."""
+        return round(self.grid.dx / self.info.grid.dx)
+
+    @property
     def tile(self) -> tuple[int, int]:
         """(rows, columns) of the file's tiles after decimation; of as few of them as are whole pixels."""
-        factor = round(self.grid.dx / self.info.grid.dx)
         rows, cols = self.info.tile
         file = self.info.grid
-        return _tile(rows, file.height, factor), _tile(cols, file.width, factor)
+        return _tile(rows, file.height, self.factor), _tile(cols, file.width, self.factor)
 
     def cutting(self, chunk: int) -> Cutting:
         """Chunks and cells that decode each of the file's tiles once."""

@@ -124,22 +124,6 @@ class TestFolders:
         assert set(scene.assets) == {"B02", *MASKS}
         check_weather(scene)
 
-    def test_metadata_are_found_beside_items(self, tmp_path: Path, product: Path) -> None:
-        xml = next(product.rglob("MTD_TL.xml"))
-        tile = read_tile(xml)
-        inside = xml.parent.relative_to(product)
-        for hrefs, base in (
-            (["./B02.tif", f"./{inside}/MTD_TL.xml"], product),
-            ([f"{inside}/IMG_DATA/x_B02.jp2"], product),
-            (["https://far/GRANULE/x/IMG_DATA/B02.jp2"], xml.parent),
-        ):
-            assert granule.tile_beside(hrefs, base=base, folder=product) == tile
-        assert granule.tile_beside(["B02.tif", "s3://x/MTD_TL.xml"], base=product, folder=product) is None
-        shutil.copy(xml, tmp_path)
-        assert granule.tile_beside([f"{tmp_path}/MTD_TL.xml"], base=product, folder=product) is None
-        (tmp_path / "MTD_TL.xml").write_text("<no")
-        assert granule.tile_beside([], base=tmp_path, folder=tmp_path) is None
-
 
 def done(scene: Scene, adapter: str = "local", **options: Any) -> tuple[list[Scene], tuple[str, ...]]:
     given = {"settings": Settings(), "traffic": Traffic(), **options}
