@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from eo.errors import EoShardsError
 from training.atmospheric_correction.config import TrainConfig
 from training.atmospheric_correction.unet_config import UNetConfig
+from training.command import command
 from training.publish.energy import energy
 
 FIELDS = {"atmosphere-field": "six-bands", "atmosphere-field-visible": "visible"}
@@ -41,6 +41,7 @@ class PhysicsConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+@command
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; gives its exit code."""
     parser = argparse.ArgumentParser(
@@ -67,17 +68,13 @@ def main(arguments: list[str] | None = None) -> int:
         torch.set_num_threads(given["threads"])
     given["command"] = "python -m training.atmospheric_correction " + shlex.join(arguments or sys.argv[1:])
     given["work"] = given["work"] or Path("build/training") / given["model"]
-    try:
-        if given["model"] == PHYSICS:
-            _chosen(PhysicsConfig, given, parser.error)
-            _physics(given)
-        elif given["model"] == UNET:
-            _unet(_chosen(UNetConfig, given, parser.error), given, parser.error)
-        else:
-            _field(_chosen(TrainConfig, given | {"variant": FIELDS[given["model"]]}, parser.error), given)
-    except EoShardsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    if given["model"] == PHYSICS:
+        _chosen(PhysicsConfig, given, parser.error)
+        _physics(given)
+    elif given["model"] == UNET:
+        _unet(_chosen(UNetConfig, given, parser.error), given, parser.error)
+    else:
+        _field(_chosen(TrainConfig, given | {"variant": FIELDS[given["model"]]}, parser.error), given)
     return 0
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eo.errors import CorruptData, EoShardsError, NothingFound
+from eo.errors import CorruptData, NothingFound
 from eo.grid import Window
 from training.atmospheric_correction import rows
 from training.atmospheric_correction.corrected import Result, results
@@ -24,6 +24,7 @@ from training.atmospheric_correction.metrics import Errors, Mask, Values, ssim
 from training.atmospheric_correction.pairs import reading
 from training.atmospheric_correction.pairs.find import Pair, find
 from training.atmospheric_correction.pairs.slope import Slopes
+from training.command import command
 
 PIECE = 1020
 """10 m pixels along what is read at once: whole pixels of 20, 60 and 120 m."""
@@ -149,6 +150,7 @@ def _of(pair: Pair, made: Sequence[Result], reports: list[str]) -> Iterator[tupl
         yield result, (int(col), int(row))
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code is that of `eo-shards` for the same failure."""
     parser = argparse.ArgumentParser(
@@ -162,19 +164,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dem", type=Path, help="elevation: ground of 10 degrees and more is left out")
     parser.add_argument("--out", type=Path, help="CSV file of the table")
     told = parser.parse_args(arguments)
-    try:
-        found = find(told.pairs, told.bands)
-        if not found.pairs:
-            why = "".join(f"; {line}" for line in found.reports[:SHOWN])
-            raise NothingFound(
-                f"0 pairs were found below {', '.join(map(str, told.pairs))}, at least 1 is needed: name folders with an L1C "
-                f"and an L2A .SAFE product of one datatake and tile{why}"
-            )
-        made, broken = ([], []) if told.corrected is None else results(told.corrected)
-        total, reports = compare(found.pairs, made, tuple(told.bands), dem=told.dem)
-    except EoShardsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    found = find(told.pairs, told.bands)
+    if not found.pairs:
+        why = "".join(f"; {line}" for line in found.reports[:SHOWN])
+        raise NothingFound(
+            f"0 pairs were found below {', '.join(map(str, told.pairs))}, at least 1 is needed: name folders with an L1C "
+            f"and an L2A .SAFE product of one datatake and tile{why}"
+        )
+    made, broken = ([], []) if told.corrected is None else results(told.corrected)
+    total, reports = compare(found.pairs, made, tuple(told.bands), dem=told.dem)
     for line in [*found.reports, *broken, *reports]:
         print(f"note: {line}", file=sys.stderr)
     table = total.rows()

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from eo.errors import CorruptData, EoShardsError, InvalidInput, NothingFound
+from eo.errors import CorruptData, InvalidInput, NothingFound
 from training.atmospheric_correction import rows, stations
 from training.atmospheric_correction.metrics import Errors
 from training.atmospheric_correction.regions import Mean, Product, Region, found
 from training.atmospheric_correction.stations import Measurement
+from training.command import command
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def _hours(measurement: Measurement, product: Product) -> float:
     return (product.time - measurement.time).total_seconds() / 3600
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code is that of `eo-shards` for the same failure."""
     parser = argparse.ArgumentParser(
@@ -125,27 +127,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--good", type=float, default=0.5, help="smallest share of good pixels (0.5)")
     parser.add_argument("--out", type=Path, help="CSV of the table; <name>_matches.csv beside it lists the matches")
     told = parser.parse_args(arguments)
-    try:
-        if not (0 < told.size <= 20_000 and told.hours >= 0 and 0 <= told.good <= 1):
-            raise InvalidInput(
-                f"--size {told.size:g}, --hours {told.hours:g}, --good {told.good:g}: they must be within 0 to 20000 (not 0), "
-                "from 0, and within 0 to 1; change them"
-            )
-        measurements = stations.read(told.table)
-        quantities = list(dict.fromkeys(name for each in measurements for name in each.values))
-        products, reports = found(told.products, quantities)
-        matches, broken = match(measurements, products, size=told.size, hours=told.hours, good=told.good)
-        for line in [*reports, *broken]:
-            print(f"note: {line}", file=sys.stderr)
-        if not matches:
-            raise NothingFound(
-                f"0 matches of {len(measurements)} measurements and {len(products)} products, at least 1 is needed: within "
-                f"{told.hours:g} hours, with {told.good:.0%} good pixels of {told.size:g} m; give other products, or allow "
-                "more by --hours and --good"
-            )
-    except EoShardsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    if not (0 < told.size <= 20_000 and told.hours >= 0 and 0 <= told.good <= 1):
+        raise InvalidInput(
+            f"--size {told.size:g}, --hours {told.hours:g}, --good {told.good:g}: they must be within 0 to 20000 (not 0), "
+            "from 0, and within 0 to 1; change them"
+        )
+    measurements = stations.read(told.table)
+    quantities = list(dict.fromkeys(name for each in measurements for name in each.values))
+    products, reports = found(told.products, quantities)
+    matches, broken = match(measurements, products, size=told.size, hours=told.hours, good=told.good)
+    for line in [*reports, *broken]:
+        print(f"note: {line}", file=sys.stderr)
+    if not matches:
+        raise NothingFound(
+            f"0 matches of {len(measurements)} measurements and {len(products)} products, at least 1 is needed: within "
+            f"{told.hours:g} hours, with {told.good:.0%} good pixels of {told.size:g} m; give other products, or allow "
+            "more by --hours and --good"
+        )
     made = table(matches)
     rows.show(f"{len(matches)} matches, found minus measured", made)
     if told.out is not None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from atmospheric_correction.tiles import CROPPED, Lattice, correct_tiles, predicted
 from eo.card import Card, Score
-from eo.errors import EoShardsError, InvalidInput
+from eo.errors import InvalidInput
 from eo.grid import Window
 from eo.model import Model, checked
 from eo.radiometry import Radiometry
@@ -29,6 +29,7 @@ from training.atmospheric_correction.sixs import Atmosphere
 from training.atmospheric_correction.testset import emulate, load_emulator
 from training.atmospheric_correction.unet import BANDS
 from training.atmospheric_correction.unet_patches import piece
+from training.command import command
 from training.publish.package import amend
 
 SEED = 7_2026
@@ -147,6 +148,7 @@ def written(folder: Path, emulator: Emulator, count: int = SCENES) -> Card:
     return amend(folder, results=(*kept, *scores), known_failures=failures)
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, write, print; the exit code is that of `eo-shards` for the same failure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -154,11 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scenes", type=int, default=SCENES, help=f"simulated ones ({SCENES})")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    try:
-        card = written(given.model, load_emulator(), given.scenes)
-    except EoShardsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    card = written(given.model, load_emulator(), given.scenes)
     for score in card.results:
         if score.row == "seams":
             print(f"{score.value:.5f}  {score.metric}")

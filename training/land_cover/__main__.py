@@ -20,7 +20,8 @@ import torch
 from pydantic import ValidationError
 
 from eo.card import NAME
-from eo.errors import EoShardsError, InvalidInput
+from eo.errors import InvalidInput
+from training.command import command
 from training.land_cover.config import TrainConfig
 from training.land_cover.published import Release, converted
 
@@ -30,6 +31,7 @@ CONVERTING = {"architecture", "folder", "batch", "workers", "calibration", "half
 """Options that --from-checkpoint leaves to choose: the weights decide on all others."""
 
 
+@command
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; gives its exit code."""
     parser = argparse.ArgumentParser(
@@ -63,14 +65,10 @@ def main(arguments: list[str] | None = None) -> int:
     given["command"] = "python -m training.land_cover " + shlex.join(arguments or sys.argv[1:])
     if (given["from_checkpoint"] is None) != (given["release"] is None):
         parser.error("--from-checkpoint and --release go together: a file does not say in which order it reads bands")
-    try:
-        if given["from_checkpoint"] is not None:
-            _convert(given, parser.error)
-        else:
-            _train(_chosen(given, parser.error), given)
-    except EoShardsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    if given["from_checkpoint"] is not None:
+        _convert(given, parser.error)
+    else:
+        _train(_chosen(given, parser.error), given)
     return 0
 
 

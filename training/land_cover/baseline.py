@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor, nn
 
-from eo.errors import EoShardsError
 from land_cover.labels import CLASSES
+from training.command import command
 from training.land_cover.bands import DEFAULT, chosen
 from training.land_cover.data.patches import PatchSet, Split, opened
 
@@ -92,6 +92,7 @@ def f1(said: NDArray[np.bool_], labels: NDArray[np.uint8]) -> NDArray[np.float64
     return scores
 
 
+@command
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; gives its exit code."""
     parser = argparse.ArgumentParser(
@@ -104,11 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--bands", default="10", help="7, 10, 11, 12 or names with commas between them; default 10")
     given = parser.parse_args(arguments)
-    try:
-        found = baseline(given.data, chosen(given.bands), quiet=False)
-    except EoShardsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    found = baseline(given.data, chosen(given.bands), quiet=False)
     for name, score in zip(CLASSES, found.f1, strict=True):
         print(f"{score:6.3f}  {name}")
     print(f"{found.macro_f1:6.3f}  macro-F1 on test, thresholds chosen on validation")

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eo.errors import EoShardsError, InvalidInput
+from eo.errors import InvalidInput
 from eo.pictures import Picture, png
 from land_cover.labels import CLASSES
+from training.command import command
 from training.land_cover import report_pictures as pictures
 from training.land_cover.bands import ALL, chosen
 from training.land_cover.data.geography import Footprints, shared_places
@@ -139,6 +140,7 @@ def _text(
     return "\n".join(told)
 
 
+@command
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; gives its exit code."""
     parser = argparse.ArgumentParser(
@@ -151,11 +153,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bands", default="12", help="7, 10, 11, 12 or names with commas between them; default 12")
     parser.add_argument("--resampling", choices=["nearest", "bilinear", "bicubic"], default="nearest")
     given = parser.parse_args(arguments)
-    try:
-        path = report(given.data, given.out, chosen(given.bands), given.resampling)
-    except EoShardsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    path = report(given.data, given.out, chosen(given.bands), given.resampling)
     print(path)
     return 0
 

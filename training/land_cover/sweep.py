@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eo.errors import EoShardsError, InvalidInput
+from training.command import command
 from training.land_cover.config import TrainConfig
 
 RESULTS = "results.jsonl"
@@ -35,6 +36,7 @@ COLUMNS = {
 """Of the table, by field of a row."""
 
 
+@command
 def main(arguments: list[str] | None = None) -> int:
     """Run the command: 0 where every run has ended, else 1, or the exit code of `eo-shards` where none could begin."""
     parser = argparse.ArgumentParser(
@@ -48,12 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--country", default="NOR", help="where the electricity is made, ISO 3166-1 alpha-3")
     parser.add_argument("--progress", default="true", choices=["true", "false"])
     given = parser.parse_args(arguments)
-    try:
-        configs = read(given.configs, {"folder": given.data, "progress": given.progress == "true"})
-        rows = swept(configs, given.out, country=given.country)
-    except EoShardsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    configs = read(given.configs, {"folder": given.data, "progress": given.progress == "true"})
+    rows = swept(configs, given.out, country=given.country)
     Console(width=None if sys.stdout.isatty() else 250).print(table(rows))
     return int(any(row["status"] != "ended" for row in rows))
 

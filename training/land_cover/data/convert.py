@@ -22,7 +22,8 @@ import zarr
 from numpy.typing import NDArray
 from rich.progress import track
 
-from eo.errors import EoShardsError, InvalidInput
+from eo.errors import InvalidInput
+from training.command import command
 from training.land_cover.bands import ALL
 from training.land_cover.data import archive
 from training.land_cover.data.geography import Footprints, warning
@@ -119,6 +120,7 @@ def _write(part: Path, resampling: Resampling, piece: _Piece) -> NDArray[np.int6
     return np.array([footprint(folder) for folder in piece.folders], np.int64)
 
 
+@command
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; gives its exit code."""
     parser = argparse.ArgumentParser(
@@ -133,11 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.workers < 1:
         parser.error(f"--workers: {given.workers} are too few, at least 1 is needed")
-    try:
-        made = convert(given.folder, given.store, given.resampling, workers=given.workers, quiet=False)
-    except EoShardsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    made = convert(given.folder, given.store, given.resampling, workers=given.workers, quiet=False)
     print(f"{given.store}: " + ", ".join(f"{count} patches for {split}" for split, count in made.counts.items()))
     if made.warning:
         print(f"warning: {made.warning}", file=sys.stderr)

@@ -9,12 +9,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from eo.errors import EoShardsError
+from training.command import command
 from training.land_cover.synthetic.frozen import PLAN
 from training.land_cover.synthetic.plan import Params, digest
 from training.land_cover.synthetic.write import write
 
 
+@command
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; gives its exit code."""
     frozen = Params()
@@ -30,12 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.workers < 1:
         parser.error(f"--workers: {given.workers} are too few, at least 1 is needed")
-    try:
-        params = replace(frozen, patches=given.patches, seed=given.seed)
-        rows = write(given.out, params, workers=given.workers, quiet=False)
-    except EoShardsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    params = replace(frozen, patches=given.patches, seed=given.seed)
+    rows = write(given.out, params, workers=given.workers, quiet=False)
     found = digest(params)
     kind = "the frozen data set" if found == PLAN else "not the frozen data set"
     print(f"{given.out}: {len(rows)} patches, {kind} (sha256 of the plan {found})")
