@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -73,6 +73,39 @@ def serving(machine: Machine, *arguments: str) -> Iterator[Served]:
         match = re.search(r"http://\S+[^/\s]", line)
         assert match, (line, process.stderr.read() if process.stderr else "")
         yield Served(process, match[0])
+
+
+@contextmanager
+def caught(served: Served, place: Place) -> Iterator[tuple[str, tuple[dict[str, Any], str], list[psutil.Process]]]:
+    """(a job that runs, its order, its processes), which stand still until the block ends.
+
+    A job of a small scene is over in a second, perhaps before its state has been asked for: then another one is tried.
+    """
+    for attempt in range(20):
+        order = inputs_of(place, sampled_fraction=1 - attempt / 100), f"caught-{attempt}"
+        job = served.order(*order)
+        served.until(job, "running", "successful")
+        family = psutil.Process(served.process.pid).children(recursive=True)
+        stopped(family)
+        try:
+            if served.state(job) == "running":
+                yield job, order, family
+                return
+        finally:
+            going_on(family)
+    pytest.fail("20 jobs ended before they could be stopped")
+
+
+def stopped(family: list[psutil.Process]) -> None:
+    for each in family:
+        with suppress(psutil.NoSuchProcess):
+            each.suspend()
+
+
+def going_on(family: list[psutil.Process]) -> None:
+    for each in family:
+        with suppress(psutil.NoSuchProcess):
+            each.resume()
 
 
 @pytest.fixture(scope="module")
@@ -162,14 +195,13 @@ class TestQueue:
 
     def test_a_running_job_is_dismissed(self, machine: Machine, place: Place) -> None:
         with serving(machine) as served:
-            job = served.order(inputs_of(place, sampled_fraction=1), "a")
-            served.until(job, "running")
-            assert served.ask("DELETE", f"/jobs/{job}").json["status"] == "dismissed"
-            assert served.state(job) == "dismissed"
+            with caught(served, place) as (job, order, _):
+                assert served.ask("DELETE", f"/jobs/{job}").json["status"] == "dismissed"
+                assert served.state(job) == "dismissed"
             children = psutil.Process(served.process.pid)
             assert eventually(lambda: not children.children(recursive=True), 20)
             assert served.ask("GET", f"/jobs/{job}/results").status == 404
-            served.order(inputs_of(place, sampled_fraction=1), "a")
+            served.order(*order)
             served.until(job, "successful")
 
     def test_a_job_that_fails_says_why(self, machine: Machine, place: Place) -> None:
@@ -204,13 +236,10 @@ class TestRestart:
         self, machine: Machine, place: Place, number: int
     ) -> None:
         with serving(machine) as served:
-            job = served.order(inputs_of(place, sampled_fraction=1), "a")
-            waiting = served.order(inputs_of(place, sampled_fraction=0.3), "b")
-            served.until(job, "running")
-            own = psutil.Process(served.process.pid)
-            family = own.children(recursive=True)
-            # The server alone, as a terminal or a supervisor would.
-            os.kill(served.process.pid, number)
+            with caught(served, place) as (job, order, family):
+                waiting = served.order(inputs_of(place, sampled_fraction=0.3), "b")
+                # The server alone, as a terminal or a supervisor would.
+                os.kill(served.process.pid, number)
             served.process.wait(40)
             assert eventually(lambda: not any(each.is_running() and each.status() != "zombie" for each in family), 20)
             if number != signal.SIGKILL:
@@ -220,7 +249,7 @@ class TestRestart:
         with serving(machine) as served:
             assert served.state(job) == "dismissed"
             served.until(waiting, "successful")
-            served.order(inputs_of(place, sampled_fraction=1), "a")
+            served.order(*order)
             served.until(job, "successful")
 
 
