@@ -1,4 +1,7 @@
-"""What judging patches costs, cube to labels, with a ResNet-26 that nobody has trained: `python -m bench.land_cover_speed`."""
+"""What judging patches costs, cube to labels, with a ResNet-26 that nobody has trained: `python -m bench.land_cover_speed`.
+
+In 8 bits, as the model of this repository is published, and in float32.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -27,6 +31,7 @@ from plan.planner import make_plan
 from training.land_cover.bands import BANDS, EDGE
 from training.land_cover.calibration import unchanged
 from training.land_cover.net import LandCoverNet, Published
+from training.publish.eight_bits import quantised
 from training.publish.network import export
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -35,6 +40,8 @@ from small_land_cover import card, publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from eo.card import Precision
 
 ARCHITECTURE, NAME = "resnet26", "land-cover-resnet26"
 PIECE = 28_800
@@ -59,7 +66,7 @@ class Clock(Counter[str]):
         return counted
 
 
-def model(folder: Path) -> None:
+def model(folder: Path, precision: Precision) -> None:
     """Write an untrained net of ten bands, whose card says nothing that was measured."""
     torch.manual_seed(0)
     bands = BANDS[10]
@@ -67,8 +74,10 @@ def model(folder: Path) -> None:
     net.start([torch.rand(4, len(bands), EDGE, EDGE)])
     example = {"patches": torch.rand(2, len(bands), EDGE, EDGE)}
     drafted, _ = card(NAME, bands=bands, network=b"none yet")
-    network = export(Published(net, unchanged(len(CLASSES))), example, drafted).SerializeToString()
-    publish(folder, NAME, bands=bands, network=network)
+    network = export(Published(net, unchanged(len(CLASSES))), example, drafted)
+    if precision == "int8":
+        network = quantised(network, [example])
+    publish(folder, NAME, bands=bands, network=network.SerializeToString())
 
 
 def measured(home: Path) -> tuple[Clock, int]:
@@ -99,24 +108,30 @@ def measured(home: Path) -> tuple[Clock, int]:
 
 def rows() -> list[table.Row]:
     """The rows of the table."""
+    return [*_rows("int8"), *_rows("float32")]
+
+
+def _rows(precision: Precision) -> list[table.Row]:
+    bar = BAR if precision == "int8" else None
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        model(home / "models")
+        model(home / "models", precision)
         os.environ[FOLDER] = str(home / "models")
         clock, patches = measured(home)
     whole = clock["judge"] + clock["align"]
     rest = clock["judge"] - clock["read"] - clock["network"]
-    return [
+    found = [
         table.Row("network alone (onnxruntime)", patches / clock["network"], "patches/CPU s"),
         table.Row("cube read (judge)", 1000 * clock["read"] / patches, "CPU ms/patch"),
         table.Row("gather, reflectance, normalisation (judge)", 1000 * rest / patches, "CPU ms/patch"),
         table.Row("network with its normalisation (judge)", 1000 * clock["network"] / patches, "CPU ms/patch"),
         table.Row("resampling to 10 m and masks (align)", 1000 * clock["align"] / patches, "CPU ms/patch"),
-        table.Row("the function: cube to labels (judge)", patches / clock["judge"], "patches/CPU s", BAR, "higher"),
-        table.Row("with resampling (align and judge)", patches / whole, "patches/CPU s", BAR, "higher"),
+        table.Row("the function: cube to labels (judge)", patches / clock["judge"], "patches/CPU s", bar, "higher"),
+        table.Row("with resampling (align and judge)", patches / whole, "patches/CPU s", bar, "higher"),
         table.Row("all but the network over the network", whole / clock["network"] - 1, "x"),
         table.Row("largest resident size", psutil.Process().memory_info().rss / 1e6, "MB"),
     ]
+    return [replace(row, name=f"{precision}: {row.name}") for row in found]
 
 
 if __name__ == "__main__":

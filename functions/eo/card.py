@@ -36,6 +36,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Task = Literal["regression", "scene-classification", "semantic-segmentation"]
 """Of the tasks that the STAC MLM extension knows, those of this project."""
+Precision = Literal["float32", "float16", "int8"]
 DType = Literal["float32", "float64", "int32", "int64", "uint8", "bool"]
 Dimension = Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[a-z][a-z_]*$")]
 """An extent, or the name of one that may be any. `batch` is the number of independent examples."""
@@ -241,15 +242,15 @@ class Card(Draft):
     framework: Text
     """What trained it, with its version."""
     parameters: Annotated[int, Field(ge=0)]
-    precision: Literal["float32", "float16"] = "float32"
-    """Of the stored weights; the arithmetic is in float32."""
+    precision: Precision = "float32"
+    """Of the stored weights; the arithmetic is in float32, but for the convolutions of int8, which are in integers."""
     opset: Annotated[int, Field(ge=1)] | None = None
     onnxruntime: Annotated[str, Field(pattern=RELEASE)] | None = None
     """The oldest release that runs it; None, as opset and parity, where there is no network."""
     parity: Parity | None = None
     """Of the stored weights."""
     parity_float32: Parity | None = None
-    """Of the network before its weights were halved, where that was asked for."""
+    """Of the network before its weights were made smaller, where that was asked for."""
 
     @property
     def digest(self) -> str:

@@ -99,7 +99,9 @@ def publish_unet(
     # Of other extents, and of images: on noise, which it never saw, weights stored in half show more.
     compared = [example, *({"toa": shown[at : at + count]} for at, count in ((0, 1), (1, 2)))]
     tables = {SIGMA: ((json.dumps(sigmas, indent=1) + "\n").encode(), "1-sigma of surface reflectance, by band")}
-    return publish(net, example, card=draft, out=out, tolerance=TOLERANCE, fp16=True, tables=tables, batches=compared)
+    return publish(
+        net, example, card=draft, out=out, tolerance=TOLERANCE, precision="float16", tables=tables, batches=compared
+    )
 
 
 def _held_out(

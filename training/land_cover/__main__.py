@@ -27,7 +27,7 @@ from training.land_cover.published import Release, converted
 
 OPTIONS = {"folder": "data"}
 """What an option is called where that is not its field's name."""
-CONVERTING = {"architecture", "folder", "batch", "workers", "calibration", "half"}
+CONVERTING = {"architecture", "folder", "batch", "workers", "calibration", "weights"}
 """Options that --from-checkpoint leaves to choose: the weights decide on all others."""
 
 
@@ -110,6 +110,8 @@ def _convert(given: dict[str, Any], refuse: Callable[[str], Any]) -> None:
             refuse(f"{_option(name)} {given[name]}: published weights have that settled, leave it out")
     # Bands and resampling are theirs too; without data there is nothing to read, and no folder to name.
     config = _chosen(given | {"folder": given["folder"] or Path(), "resampling": "nearest"}, refuse)
+    if config.weights == "int8" and given["folder"] is None:
+        refuse("--weights int8: what each layer takes is read off patches: add --data, or take float16")
     net = converted(given["from_checkpoint"], given["architecture"], given["release"])
     data = LandCoverData(config)
     if given["folder"] is not None and data.synthetic:
@@ -125,8 +127,8 @@ def _convert(given: dict[str, Any], refuse: Callable[[str], Any]) -> None:
         given["release"],
         name=given["out"].name,
         command=given["command"],
-        half=config.half,
         out=given["out"],
+        config=config,
         judged=found,
     )
 

@@ -1,14 +1,18 @@
 """A land-cover net as the folder that the functions run: network with its calibration, card, thresholds, scores."""
 
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from eo.card import Card, Draft, ModelGrid, Normalisation, Range, Score, Tensor, Training
+from eo.card import Card, Draft, ModelGrid, Normalisation, Precision, Range, Score, Tensor, Training
 from eo.errors import InvalidInput
+from eo.model import checked
+from land_cover.cards import INPUT, OUTPUT
 from land_cover.labels import CLASSES
+from training.land_cover.as_published import judged_as_published
 from training.land_cover.bands import EDGE
 from training.land_cover.calibration import Line, unchanged
 from training.land_cover.config import TrainConfig
@@ -22,8 +26,14 @@ from training.publish.provenance import code_digest, hyperparameters
 
 TOLERANCE = 1e-4
 """Of probabilities, between torch and the network with equal weights."""
-HALF_TOLERANCE = 1e-2
-"""The same when weights are stored in half: a label whose probability is so near to its threshold is a guess anyway."""
+TOLERANCES: dict[Precision, float] = {"float32": TOLERANCE, "float16": 1e-2, "int8": 0.5}
+"""The same by what is published. A label whose probability is within 0.01 of its threshold is a guess anyway. Of 8 bits this
+only tells a network that computes something else: what they cost is in the scores, which are those of the published network.
+"""
+RANGES = 256
+"""Training patches from which the ranges of activations are read, for 8 bits: twice as many change no score by 0.001."""
+BYTES: dict[Precision, int] = {"float32": 4, "float16": 2, "int8": 1}
+"""Of a weight."""
 LAYER = 60_000_000
 """Bytes of a published model: with onnxruntime and the code it has to stay under Lambda's 250 MB."""
 COMPARED = 8
@@ -68,21 +78,24 @@ def publish_trained(trained: Trained, config: TrainConfig, *, command: str, out:
         hyperparameters=_told(config) | {"training_steps": how["steps"], "kept_step": how["kept_step"]},
         **({} if how["synthetic"] else {"start": FIRST, "end": LAST}),
     )
-    draft = _draft(
-        trained.net,
-        config.architecture,
-        name=out.name,
-        resampling=config.resampling,
-        training=training,
-        thresholds=trained.judged.thresholds,
-        results=scored(trained.judged.scores),
-        energy=trained.energy,
-        domain=() if how["synthetic"] else DOMAIN,
-        known_failures=_failures(trained),
-    )
+
+    def draft(judged: Judged) -> Draft:
+        return _draft(
+            trained.net,
+            config.architecture,
+            name=out.name,
+            resampling=config.resampling,
+            training=training,
+            thresholds=judged.thresholds,
+            results=scored(judged.scores),
+            energy=trained.energy,
+            domain=() if how["synthetic"] else DOMAIN,
+            known_failures=_failures(trained),
+        )
+
     held = LandCoverData(config).patches("validation")
     shown, _ = next(batches(held, batch=COMPARED, most=COMPARED))
-    return _publish(trained.net, trained.judged.line, draft, shown, half=config.half, out=out)
+    return _publish(trained.net, trained.judged, draft, shown, config=config, out=out)
 
 
 def publish_converted(
@@ -92,11 +105,13 @@ def publish_converted(
     *,
     name: str,
     command: str,
-    half: bool,
     out: Path,
+    config: TrainConfig,
     judged: Judged | None = None,
 ) -> Card:
     """Write the folder of published weights. They come without thresholds: `judged` has those of real validation patches.
+
+    `config` says how weights are stored, and where patches are that 8 bits need.
 
     Raises as `publish_trained` does.
     """
@@ -111,24 +126,28 @@ def publish_converted(
         start=FIRST,
         end=LAST,
     )
-    draft = _draft(
-        net,
-        architecture,
-        name=name,
-        resampling="nearest",
-        training=training,
-        domain=DOMAIN,
-        licence="MIT",
-        thresholds=known.thresholds,
-        results=scored(known.scores) if known.scores else (),
-        known_failures=() if known.thresholds else ("published without thresholds: 0.5 is not the best of any class",),
-    )
+
+    def draft(judged: Judged) -> Draft:
+        unknown = "published without thresholds: 0.5 is not the best of any class"
+        return _draft(
+            net,
+            architecture,
+            name=name,
+            resampling="nearest",
+            training=training,
+            domain=DOMAIN,
+            licence="MIT",
+            thresholds=judged.thresholds,
+            results=scored(judged.scores) if judged.scores else (),
+            known_failures=() if judged.thresholds else (unknown,),
+        )
+
     # Ground-like: smooth, of each band's mean and spread.
     drawn = torch.randn(COMPARED, len(net.bands), 6, 6, generator=torch.Generator().manual_seed(0))
     smooth = torch.nn.functional.interpolate(drawn, size=(EDGE, EDGE), mode="bilinear")
     mean, std = (each[: len(net.bands), None, None] for each in (net.mean, net.std))
     shown = (mean + std * smooth).clamp(min=0)
-    return _publish(net, known.line, draft, shown, half=half, out=out)
+    return _publish(net, known, draft, shown, config=config, out=out)
 
 
 def scored(scores: Mapping[str, Any]) -> tuple[Score, ...]:
@@ -196,13 +215,13 @@ def _draft(net: LandCoverNet, architecture: str, **own: Any) -> Draft:  # noqa: 
         task="scene-classification",
         inputs=(
             Tensor(
-                name="patches", shape=("batch", count, EDGE, EDGE), dims=("batch", "channel", "height", "width"),
+                name=INPUT, shape=("batch", count, EDGE, EDGE), dims=("batch", "channel", "height", "width"),
                 units="1", meaning="surface reflectance at 10 m, not clipped, no gaps", bands=net.bands,
             ),
         ),
         outputs=(
             Tensor(
-                name="probabilities", shape=("batch", len(CLASSES)), dims=("batch", "class"), units="1",
+                name=OUTPUT, shape=("batch", len(CLASSES)), dims=("batch", "class"), units="1",
                 meaning="probability that a class occurs in the patch",
             ),
         ),
@@ -218,21 +237,50 @@ def _draft(net: LandCoverNet, architecture: str, **own: Any) -> Draft:  # noqa: 
     )  # fmt: skip
 
 
-def _publish(net: LandCoverNet, line: Line, draft: Draft, shown: torch.Tensor, *, half: bool, out: Path) -> Card:
-    needed = sum(weight.numel() for weight in net.parameters()) * (2 if half else 4)
+def _publish(
+    net: LandCoverNet,
+    judged: Judged,
+    draft: Callable[[Judged], Draft],
+    shown: torch.Tensor,
+    *,
+    config: TrainConfig,
+    out: Path,
+) -> Card:
+    """Write the folder; `draft` is the card of given thresholds and scores, which in 8 bits are those of what is written."""
+    needed = sum(weight.numel() for weight in net.parameters()) * BYTES[config.weights]
     if needed > LAYER:
         raise InvalidInput(
-            f"{draft.name} takes {needed:,} bytes, a layer may have {LAYER:,}: "
-            f"choose a smaller architecture{'' if half else ', or store its weights in half'}"
+            f"{out.name} takes {needed:,} bytes, a layer may have {LAYER:,}: "
+            f"choose a smaller architecture{', or --weights float16' if config.weights == 'float32' else ''}"
         )
-    example = {"patches": shown}
+    told = draft(judged)
+    if config.weights == "int8":
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
+            first = Path(scratch) / out.name
+            _written(net, judged.line, told, shown, config=config, out=first)
+            told = draft(judged_as_published(checked(first, threads=torch.get_num_threads()), judged, config))
+    return _written(net, judged.line, told, shown, config=config, out=out)
+
+
+def _written(
+    net: LandCoverNet, line: Line, card: Draft, shown: torch.Tensor, *, config: TrainConfig, out: Path
+) -> Card:
+    example = {INPUT: shown}
     return publish(
         Published(net, line),
         example,
-        card=draft,
+        card=card,
         out=out,
-        tolerance=HALF_TOLERANCE if half else TOLERANCE,
+        tolerance=TOLERANCES[config.weights],
         exact=TOLERANCE,
-        fp16=half,
-        batches=[example, {"patches": shown[:1]}],
+        precision=config.weights,
+        ranges=_ranges(config),
+        batches=[example, {INPUT: shown[:1]}],
     )
+
+
+def _ranges(config: TrainConfig) -> Iterator[Mapping[str, torch.Tensor]]:
+    """Training patches as they are, without augmentation; read only where 8 bits ask for them."""
+    for patches, _labels in batches(LandCoverData(config).patches("train"), batch=COMPARED, most=RANGES):
+        yield {INPUT: patches}

@@ -16,7 +16,7 @@ import lightning
 import torch
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from torch import Tensor
+from torch import Tensor, nn
 
 from eo.card import Energy
 from eo.errors import InvalidInput
@@ -40,7 +40,7 @@ RECALIBRATION = 2048
 """Training patches over which BatchNorm is recomputed for the final weights."""
 SAID, DONE, SCORES = "config.json", "trained.pt", "evaluation.json"
 """Files in the folder of work."""
-FREE = {"progress", "workers", "log", "half"}
+FREE = {"progress", "workers", "log", "weights"}
 """Choices that may change when a training goes on."""
 
 
@@ -91,7 +91,7 @@ def train(config: TrainConfig, work: Path, *, country: str) -> Trained:
     return Trained(net, found, how, meter.reading)
 
 
-def judged(net: LandCoverNet, config: TrainConfig, data: LandCoverData) -> Judged:
+def judged(net: nn.Module, config: TrainConfig, data: LandCoverData) -> Judged:
     """Calibration and thresholds, from validation alone, and scores of validation and test."""
     held = predicted(net, data.patches("validation"), batch=config.batch, workers=config.workers)
     line = calibration.fitted(held.predictions, config.calibration)

@@ -15,14 +15,22 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from eo.card import CARD, ITEM, NETWORK, Card, Draft, File
+from eo.card import CARD, ITEM, NETWORK, Card, Draft, File, Precision
 from eo.card import Tensor as Listed
 from eo.errors import InvalidInput
 from eo.model import checked
 from training.publish.mlm import stac_item
 
 if TYPE_CHECKING:
+    import onnx
     from torch import Tensor, nn
+
+STORED: dict[Precision, str] = {
+    "float32": "weights float32",
+    "float16": "weights half of the bytes: float16",
+    "int8": "convolutions in 8 bits",
+}
+"""What the network's file is said to be."""
 
 
 def publish(
@@ -32,8 +40,9 @@ def publish(
     card: Draft,
     out: Path,
     tolerance: float,
-    fp16: bool = False,
+    precision: Precision = "float32",
     exact: float | None = None,
+    ranges: "Iterable[Mapping[str, Tensor]]" = (),
     recalibration: "Iterable[Mapping[str, Tensor]] | None" = None,
     batches: "Iterable[Mapping[str, Tensor]] | None" = None,
     tables: Mapping[str, tuple[bytes, str]] | None = None,
@@ -44,9 +53,10 @@ def publish(
     outputs; it is left in evaluation mode on the CPU. `example` has a tensor for each input. Extents that the card names
     by a word are open in the network; those of equal name are equal.
     BatchNorm layers are recomputed over `recalibration`, where given. `batches` are compared instead of random ones about
-    the example; `tolerance` is in units of the outputs. `fp16` stores weights in half; `exact` is then the tolerance of the
-    network as it was before that, which tells an export that computes something else from rounded weights. `tables` are
-    further files of the model: content and meaning by name.
+    the example; `tolerance` is in units of the outputs. `precision` float16 stores weights in half, int8 computes
+    convolutions in 8 bits, over the ranges that activations have for the examples `ranges`; `exact` is then the tolerance
+    of the network as it was before that, which tells an export that computes something else from rounded weights. `tables`
+    are further files of the model: content and meaning by name.
     Raises CorruptData where the comparison fails or the runtime refuses the folder, and InvalidInput where the example or
     what is made of it is not as the card says; the folder is then as it was.
     """
@@ -67,18 +77,17 @@ def publish(
     model = net.export(module, example, card)
     compared = list(batches if batches is not None else net.random_batches(example, card))
     whole = None
-    if fp16 and exact is not None:
+    if precision != "float32" and exact is not None:
         whole = net.parity(module, model.SerializeToString(), card, compared, tolerance=exact)
-    data = (net.halve(model) if fp16 else model).SerializeToString(deterministic=True)
+    data = _smaller(model, precision, ranges).SerializeToString(deterministic=True)
     proven = net.parity(module, data, card, compared, tolerance=tolerance)
-    precision = "half of the bytes: float16" if fp16 else "float32"
-    files = {NETWORK: (data, f"the network, ONNX opset {net.OPSET}, weights {precision}"), **(tables or {})}
+    files = {NETWORK: (data, f"the network, ONNX opset {net.OPSET}, {STORED[precision]}"), **(tables or {})}
     made = Card(
         **dict(card),
         files=_listed(files),
         framework=f"PyTorch {torch.__version__.partition('+')[0]}",
         parameters=sum(parameter.numel() for parameter in module.parameters()),
-        precision="float16" if fp16 else "float32",
+        precision=precision,
         opset=net.OPSET,
         onnxruntime=net.ONNXRUNTIME,
         parity=proven,
@@ -86,6 +95,20 @@ def publish(
     )
     _write(made, {name: content for name, (content, _) in files.items()}, out)
     return made
+
+
+def _smaller(
+    model: "onnx.ModelProto", precision: Precision, ranges: "Iterable[Mapping[str, Tensor]]"
+) -> "onnx.ModelProto":
+    if precision == "float16":
+        from training.publish.network import halve  # noqa: PLC0415 - see publish
+
+        return halve(model)
+    if precision == "int8":
+        from training.publish.eight_bits import quantised  # noqa: PLC0415
+
+        return quantised(model, ranges)
+    return model
 
 
 def publish_tables(
@@ -168,7 +191,7 @@ def _tell(card: Card, out: Path) -> None:
     for file in card.files:
         table.add_row(file.name, f"{file.bytes:,} bytes")
     table.add_row("parameters", f"{card.parameters:,}, stored as {card.precision}")
-    for name, parity in (("parity", card.parity), ("before weights were halved", card.parity_float32)):
+    for name, parity in (("parity", card.parity), ("before weights were made smaller", card.parity_float32)):
         if parity is not None:
             table.add_row(
                 name,

@@ -21,10 +21,17 @@ from training.land_cover.config import TrainConfig
 
 def test_texts_of_a_command_line_are_what_they_say() -> None:
     config = TrainConfig.model_validate(
-        {"folder": "x", "bands": "11", "indices": "NDVI,NDBI", "learning_rate": "3e-4", "half": "false", "size": "128"}
+        {
+            "folder": "x",
+            "bands": "11",
+            "indices": "NDVI,NDBI",
+            "learning_rate": "3e-4",
+            "weights": "float32",
+            "size": "128",
+        }
     )
     assert (config.bands, config.indices) == (BANDS[11], ("NDVI", "NDBI"))
-    assert (config.learning_rate, config.half, config.size, config.folder) == (3e-4, False, 128, Path("x"))
+    assert (config.learning_rate, config.weights, config.size, config.folder) == (3e-4, "float32", 128, Path("x"))
     assert TrainConfig(folder=Path("x"), indices="").indices == ()  # type: ignore[arg-type]
 
 

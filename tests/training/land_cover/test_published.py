@@ -141,11 +141,18 @@ def test_with_data_thresholds_are_chosen_and_scores_measured(tmp_path: Path, mon
     tiny_patches.put(monkeypatch, synthetic=False)
     case, out = saved(tmp_path), tmp_path / "land-cover-test"
     arguments = ["--from-checkpoint", str(case.file), "--release", "0.2.0", "--architecture", ARCHITECTURE]
-    assert main([*arguments, "--data", str(tmp_path), "--half", "false", "--out", str(out), "--threads", "1"]) == 0
+    assert main([*arguments, "--data", str(tmp_path), "--weights", "float32", "--out", str(out), "--threads", "1"]) == 0
     card = checked(out).card
     assert len(card.thresholds) == 19
     assert {score.set for score in card.results} == {"validation split", "test split"}
     assert (card.precision, card.known_failures) == ("float32", ())
+
+
+def test_eight_bits_need_patches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--from-checkpoint", str(saved(tmp_path).file), "--release", "0.2.0", "--architecture", ARCHITECTURE]
+    with pytest.raises(SystemExit):
+        main([*arguments, "--weights", "int8", "--out", str(tmp_path / "land-cover-test")])
+    assert "add --data" in capsys.readouterr().err
 
 
 def test_thresholds_of_generated_patches_are_not_published_with_real_weights(

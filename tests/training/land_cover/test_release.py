@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from eo.errors import InvalidInput  # noqa: E402
 from eo.model import FOLDER, checked, load  # noqa: E402
 from land_cover.labels import CLASSES  # noqa: E402
 from real_data import test_data  # noqa: E402
-from training.land_cover import release  # noqa: E402
+from training.land_cover import as_published, metrics, release, thresholds  # noqa: E402
 from training.land_cover.__main__ import main  # noqa: E402
 from training.land_cover.bands import BANDS  # noqa: E402
 from training.land_cover.config import TrainConfig  # noqa: E402
@@ -107,7 +108,8 @@ def test_every_upscaling_is_the_same_in_the_runtime_and_reads_the_last_column(up
     for weight in net.parameters():  # far from its start, where answers hardly differ
         weight.data += 0.02 * torch.randn_like(weight)
     out = tmp_path / "land-cover-vit"
-    release.publish_converted(net, "test_vit", "0.2.0", name=out.name, command="none", half=False, out=out)
+    plain = TrainConfig(folder=tmp_path, weights="float32")
+    release.publish_converted(net, "test_vit", "0.2.0", name=out.name, command="none", out=out, config=plain)
     draw = torch.Generator().manual_seed(9)
     given = 0.2 + 0.1 * torch.randn(3, 10, 120, 120, generator=draw)
     with torch.no_grad():
@@ -123,7 +125,7 @@ def test_every_upscaling_is_the_same_in_the_runtime_and_reads_the_last_column(up
 def test_what_is_trained_on_real_patches_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_patches.put(monkeypatch, synthetic=False)
     out = tmp_path / "land-cover-test"
-    assert main([*command(tmp_path, "--half", "false"), "--out", str(out)]) == 0
+    assert main([*command(tmp_path, "--weights", "float32"), "--out", str(out)]) == 0
     card = checked(out).card
     assert not card.synthetic
     assert card.parity_float32 is None
@@ -134,10 +136,55 @@ def test_what_is_trained_on_real_patches_says_so(tmp_path: Path, monkeypatch: py
 
 def test_a_model_that_no_layer_would_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(release, "LAYER", 1_000_000)
-    draft: Any = type("Draft", (), {"name": "land-cover-x"})()
-    net = LandCoverNet("test_resnet", BANDS[10])
-    with pytest.raises(InvalidInput, match=r"takes 1,\d\d\d,\d\d\d bytes, a layer may have 1,000,000.*in half"):
-        release._publish(net, None, draft, torch.zeros(0), half=False, out=tmp_path)  # type: ignore[arg-type]
+    net, plain = LandCoverNet("test_resnet", BANDS[10]), TrainConfig(folder=tmp_path, weights="float32")
+    with pytest.raises(
+        InvalidInput, match=r"takes 1,\d\d\d,\d\d\d bytes, a layer may have 1,000,000.*--weights float16"
+    ):
+        release.publish_converted(
+            net,
+            "test_resnet",
+            "0.2.0",
+            name="land-cover-x",
+            command="none",
+            out=tmp_path / "land-cover-x",
+            config=plain,
+        )
+
+
+def test_in_eight_bits_thresholds_and_scores_are_those_of_the_published_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(as_published, "MOST_LOST", 1)  # of 16 patches one answer is more than that
+    out = tmp_path / "land-cover-test"
+    assert main([*command(tmp_path, "--weights", "int8"), "--out", str(out)]) == 0
+    model = checked(out)
+    assert model.card.precision == "int8"
+    assert model.card.parity_float32 is not None
+    assert model.card.parity_float32.max_abs_error <= 1e-4
+    kinds = Counter(node.op_type for node in onnx.load(str(out / NETWORK)).graph.node)
+    assert kinds["QuantizeLinear"] >= kinds["Conv"] > 10
+    told = {(score.set, score.row, score.metric): score.value for score in model.card.results}
+    for split in ("validation", "test"):
+        patches = tiny_patches.TinySet(split, BANDS[10])
+        given = np.stack([patches.read(place) for place in range(len(patches))])
+        labels = torch.from_numpy(np.asarray(patches.labels)).long()
+        found = torch.from_numpy(model.run(patches=given)["probabilities"])
+        scored = metrics.scores(found, labels, model.card.thresholds)
+        key = (f"{split} split", "macro, thresholds chosen on validation", "F1")
+        assert told[key] == pytest.approx(scored["macro"]["f1"], abs=1e-5)
+        if split == "validation":
+            chosen = thresholds.chosen(thresholds.Predictions(split, torch.logit(found, eps=1e-7), labels))
+            np.testing.assert_allclose(model.card.thresholds, chosen, atol=1e-6)
+
+
+def test_eight_bits_that_lose_too_much_are_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(as_published, "MOST_LOST", -2)
+    out = tmp_path / "land-cover-test"
+    assert main([*command(tmp_path, "--weights", "int8"), "--out", str(out)]) == InvalidInput.exit_code
+    assert "--weights float16" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*land-cover-test*"))
 
 
 def test_errors_of_the_data_are_those_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,7 +198,18 @@ def test_the_real_patches_run_through_a_model_that_was_trained_on_them(
     folder = test_data("bigearthnet")
     monkeypatch.setattr(data_module, "opened", opened)
     out = tmp_path / "land-cover-real"
-    arguments = ["--data", str(folder), "--batch", "2", "--resampling", "bicubic", "--half", "false", "--bands", "12"]
+    arguments = [
+        "--data",
+        str(folder),
+        "--batch",
+        "2",
+        "--resampling",
+        "bicubic",
+        "--weights",
+        "float32",
+        "--bands",
+        "12",
+    ]
     short = ["--architecture", "test_resnet", "--epochs", "1", "--progress", "false", "--work", str(tmp_path / "work")]
     assert main([*arguments, *short, "--out", str(out)]) == 0
     model = checked(out)

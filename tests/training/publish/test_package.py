@@ -157,7 +157,7 @@ def test_half_weights_take_half_the_bytes_and_a_wider_tolerance(tmp_path: Path) 
     torch.manual_seed(0)
     module, given = Wide(), {"x": torch.randn(64, 2)}
     whole = publish(module, given, card=draft, out=tmp_path / "f32" / "tiny", tolerance=1e-5)
-    half = publish(module, given, card=draft, out=tmp_path / "f16" / "tiny", tolerance=1e-2, fp16=True)
+    half = publish(module, given, card=draft, out=tmp_path / "f16" / "tiny", tolerance=1e-2, precision="float16")
     assert half.precision == "float16"
     assert half.files[0].bytes < 0.53 * whole.files[0].bytes
     assert half.parity is not None
@@ -166,19 +166,23 @@ def test_half_weights_take_half_the_bytes_and_a_wider_tolerance(tmp_path: Path) 
     assert answer.dtype == np.float32
     np.testing.assert_allclose(answer, module(given["x"]).detach(), atol=1e-2)
     with pytest.raises(CorruptData, match=r"differ by .* 1e-06 is allowed"):
-        publish(module, given, card=draft, out=tmp_path / "f16" / "tiny", tolerance=1e-6, fp16=True)
+        publish(module, given, card=draft, out=tmp_path / "f16" / "tiny", tolerance=1e-6, precision="float16")
     # Rounded weights are told from a network that computes something else: it has to agree before.
-    both = publish(module, given, card=draft, out=tmp_path / "f16" / "tiny", tolerance=1e-2, fp16=True, exact=1e-5)
+    both = publish(
+        module, given, card=draft, out=tmp_path / "f16" / "tiny", tolerance=1e-2, precision="float16", exact=1e-5
+    )
     assert both.parity == half.parity
     assert both.parity_float32 is not None
     assert both.parity_float32.max_abs_error <= both.parity_float32.tolerance == 1e-5
     assert (whole.parity_float32, half.parity_float32) == (None, None)
     with pytest.raises(CorruptData, match=r"differ by .* 1e-12 is allowed"):
-        publish(module, given, card=draft, out=tmp_path / "f16" / "tiny", tolerance=1e-2, fp16=True, exact=1e-12)
+        publish(
+            module, given, card=draft, out=tmp_path / "f16" / "tiny", tolerance=1e-2, precision="float16", exact=1e-12
+        )
     with torch.no_grad():
         module.layers[0].weight[0, 0] = 1e5
     with pytest.raises(InvalidInput, match=r"reaches 100000, float16 ends at 65504: publish as float32"):
-        publish(module, given, card=draft, out=tmp_path / "f16" / "tiny", tolerance=10, fp16=True)
+        publish(module, given, card=draft, out=tmp_path / "f16" / "tiny", tolerance=10, precision="float16")
 
 
 def test_recalibration_makes_statistics_of_the_data_and_mends_the_output(tmp_path: Path) -> None:
