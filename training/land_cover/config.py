@@ -15,6 +15,8 @@ from training.land_cover.losses import Name
 Listed = BeforeValidator(
     lambda value: tuple(filter(None, value.split(","))) if isinstance(value, str) else value  # of a command line
 )
+FREE = {"progress", "workers", "log", "weights"}
+"""Choices that may change when a training goes on."""
 MONITORS = {"ap": ("val_ap", "max"), "loss": ("val_loss", "min")}
 """What decides on the best weights: its name in the log, and whether more or less of it is better."""
 

@@ -15,12 +15,12 @@ from land_cover.labels import CLASSES
 from training.land_cover.as_published import judged_as_published
 from training.land_cover.bands import EDGE
 from training.land_cover.calibration import Line, unchanged
-from training.land_cover.config import TrainConfig
+from training.land_cover.config import FREE, TrainConfig
 from training.land_cover.data.module import LandCoverData
 from training.land_cover.net import LandCoverNet, Published
 from training.land_cover.predict import batches
 from training.land_cover.published import Release
-from training.land_cover.train import FREE, Judged, Trained
+from training.land_cover.train import Judged, Trained
 from training.publish.package import publish
 from training.publish.provenance import code_digest, hyperparameters
 
@@ -177,7 +177,7 @@ def _row(of: str, row: str, found: Mapping[str, float | None]) -> Iterable[Score
 
 def _told(config: TrainConfig) -> dict[str, bool | int | float | str]:
     """What a training was told of the net and of learning; its epochs are those that there were, which the card has."""
-    told = hyperparameters(config.model_copy(update={"indices": ",".join(config.indices)}), most_epochs=config.epochs)
+    told = hyperparameters(config, most_epochs=config.epochs) | {"indices": ",".join(config.indices)}
     return {name: value for name, value in told.items() if name not in FREE | {"epochs"}}
 
 

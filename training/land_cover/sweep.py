@@ -1,10 +1,12 @@
 """Train a list of configurations, one after the other, and compare them.
 
     python -m training.land_cover.sweep CONFIGS.json --data FOLDER --out FOLDER
+    python -m training.land_cover.sweep training/land_cover/compared.json --data FOLDER --out FOLDER
 
 CONFIGS.json is a list of objects with fields of `training.land_cover.config.TrainConfig`; what the command line says holds
-for all. The folder gets one folder of work for each, and `results.jsonl`, a row for each run that has ended or failed. Run
-again, the command goes on with what has no row, or one of a failure; nothing that failed is left out of the table.
+for all. compared.json has three architectures, each with 7, 10 and 11 bands. The folder gets one folder of work for each,
+and `results.jsonl`, a row for each run that has ended or failed. Run again, the command goes on with what has no row, or one
+of a failure; nothing that failed is left out of the table.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from rich.table import Table
 
 from eo.errors import EoShardsError, InvalidInput
 from training.command import command
-from training.land_cover.config import TrainConfig
+from training.land_cover.config import FREE, TrainConfig
 
 RESULTS = "results.jsonl"
 COLUMNS = {
@@ -84,7 +86,7 @@ def read(path: Path, common: dict[str, Any]) -> list[TrainConfig]:
 
 def key(config: TrainConfig) -> str:
     """Name of a run: its architecture and number of bands, and 8 digits of all that it was told."""
-    told = config.model_dump_json(exclude={"progress", "workers", "log"})
+    told = config.model_dump_json(exclude=FREE)
     return f"{config.architecture}-{len(config.bands)}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
 

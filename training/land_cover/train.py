@@ -23,7 +23,7 @@ from eo.errors import InvalidInput
 from land_cover.labels import CLASSES
 from training.fitting import LAST, fitted
 from training.land_cover import calibration, metrics, thresholds
-from training.land_cover.config import MONITORS, TrainConfig
+from training.land_cover.config import FREE, MONITORS, TrainConfig
 from training.land_cover.data.module import LandCoverData
 from training.land_cover.data.patches import SPLITS, PatchSet, Split
 from training.land_cover.losses import positive_weights
@@ -40,8 +40,6 @@ RECALIBRATION = 2048
 """Training patches over which BatchNorm is recomputed for the final weights."""
 SAID, DONE, SCORES = "config.json", "trained.pt", "evaluation.json"
 """Files in the folder of work."""
-FREE = {"progress", "workers", "log", "weights"}
-"""Choices that may change when a training goes on."""
 
 
 class Judged(NamedTuple):

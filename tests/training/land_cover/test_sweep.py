@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,6 @@ from training.land_cover import sweep  # noqa: E402
 from training.land_cover import train as training_module  # noqa: E402
 from training.land_cover.bands import BANDS  # noqa: E402
 from training.publish import energy as metering  # noqa: E402
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SHORT: dict[str, Any] = {"architecture": "test_resnet", "batch": 16, "epochs": 1}
 
@@ -120,3 +118,12 @@ def test_equal_choices_are_one_run_however_they_are_written(tmp_path: Path) -> N
     assert sweep.key(one) == sweep.key(other)
     (tmp_path / "c.json").write_text(json.dumps([SHORT | {"bands": 7, "seed": 1}]))
     assert sweep.key(sweep.read(tmp_path / "c.json", {"folder": tmp_path})[0]) != sweep.key(one)
+
+
+def test_the_compared_ones_are_three_architectures_with_three_choices_of_bands(tmp_path: Path) -> None:
+    configs = sweep.read(Path(sweep.__file__).with_name("compared.json"), {"folder": tmp_path})
+    assert len(configs) == 9
+    assert {(config.architecture, len(config.bands)) for config in configs} == {
+        (architecture, bands) for architecture in ("resnet26", "resnet50", "vit_small_patch16") for bands in (7, 10, 11)
+    }
+    assert {config.epochs for config in configs} == {configs[0].epochs}
