@@ -1,15 +1,23 @@
 """A folder kept under a prefix of a bucket, so that a training goes on when its machine is taken away."""
 
 import re
+import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
 
-from eo.errors import CorruptData, InvalidInput
+from eo.errors import CorruptData, InvalidInput, TooLarge
 
+AT_ONCE = 16
+"""Files that are pulled. BigEarthNet has thousands, each of which would wait for its first byte."""
+ALONE = TransferConfig(use_threads=False)
+"""Of each: by itself a transfer starts ten threads more, and holds 25 MiB that wait for the disk."""
 PREFIX = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([^/].*/)")
 
 
@@ -35,19 +43,23 @@ class Mirror:
                 f"{self.prefix!r} is no prefix of a bucket: give s3://bucket/path/, with the slash at its end"
             )
         self.bucket, self.path = found.groups()
-        self.client: Any = boto3.session.Session().client("s3")
+        # As many connections as files, else the client makes one anew for each of the others.
+        self.client: Any = boto3.session.Session().client("s3", config=Config(max_pool_connections=AT_ONCE))
 
     def pull(self) -> int:
         """Bring what is in the bucket into the folder; gives the number of files. Files that are there are replaced.
 
-        Raises CorruptData where a key would lie elsewhere than in the folder.
+        Raises CorruptData where a key would lie elsewhere than in the folder, TooLarge where the disk is too small.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.path)
-        keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
-        files = [key for key in keys if not key.endswith("/")]  # consoles make empty objects for folders
-        for key in files:
-            self._download(key)
+        found = {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", [])}
+        # Consoles make empty objects for folders.
+        files = {self._place(key): (key, size) for key, size in found.items() if not key.endswith("/")}
+        self._fit(sum(size for path, (_, size) in files.items() if not path.exists()))
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for path, state in pool.map(self._download, files, (key for key, _ in files.values())):
+                self.known[path] = state
         return len(files)
 
     def push(self) -> int:
@@ -65,16 +77,27 @@ class Mirror:
             self.known[path] = files[path]
         return len(files)
 
-    def _download(self, key: str) -> None:
+    def _place(self, key: str) -> Path:
         relative = PurePosixPath(key.removeprefix(self.path))
         if relative.is_absolute() or ".." in relative.parts:
             raise CorruptData(f"s3://{self.bucket}/{key} would lie outside of {self.folder}: remove it from the bucket")
-        path = self.folder / relative
+        return self.folder / relative
+
+    def _fit(self, needed: int) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise TooLarge(
+                f"{self.prefix} has {needed:,} bytes to bring, the disk of {self.folder} has {free:,} left: give it a "
+                "larger one (on AWS VolumeSize of TrainingLaunch in template.yaml), or take a smaller data set"
+            )
+
+    def _download(self, path: Path, key: str) -> tuple[Path, tuple[int, int]]:
+        """Bring a file; gives it and its state."""
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
-        self.client.download_file(self.bucket, key, str(part))
+        self.client.download_file(self.bucket, key, str(part), Config=ALONE)
         part.replace(path)
-        self.known[path] = _state(path)
+        return path, _state(path)
 
     def _files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
         for path in self.folder.rglob("*"):

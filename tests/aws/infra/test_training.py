@@ -111,16 +111,49 @@ def test_an_interruption_is_told_and_tried_again_and_a_failure_is_not() -> None:
     assert 1 < JOB["RetryStrategy"]["Attempts"] <= 10
 
 
-def test_the_job_says_what_the_command_of_the_image_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert 'ENTRYPOINT ["python", "-m", "training.cloud"]' in DOCKERFILE
+def test_a_disk_holds_bigearthnet_and_what_the_job_before_left_of_it() -> None:
+    launched = template()["Resources"]["TrainingLaunch"]["Properties"]["LaunchTemplateData"]
+    [disk] = launched["BlockDeviceMappings"]
+    # GiB: system and image, then version 1 as Zarr, 590,326 patches of 125 kB, twice.
+    assert disk["Ebs"]["VolumeSize"] > 30 + 2 * 590_326 * 125e3 / 2**30
+    # Else it stays for three hours, in which others begin.
+    assert "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION=1m" in launched["UserData"]["Fn::Base64"]
+
+
+def words_of_a_job(monkeypatch: pytest.MonkeyPatch, **parameters: str) -> list[str]:
+    """As Batch makes them of the job definition and what an order says."""
     monkeypatch.setenv("AWS_BATCH_JOB_ID", "a7b1")
-    said = {"Ref": {"DataBucket": "data-bucket"}, "Ref::model": JOB["Parameters"]["model"]}
-    words = [
-        said["Ref"][word["Ref"]] if isinstance(word, dict) else said.get(word, word)
+    said = {f"Ref::{name}": value for name, value in (JOB["Parameters"] | parameters).items()}
+    return [
+        {"DataBucket": "data-bucket"}[word["Ref"]] if isinstance(word, dict) else said.get(word, word)
         for word in JOB["ContainerProperties"]["Command"]
     ]
+
+
+def test_the_job_says_what_the_command_of_the_image_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 'ENTRYPOINT ["python", "-m", "training.cloud"]' in DOCKERFILE
+    words = words_of_a_job(monkeypatch)
+    # Batch: "Command field cannot have empty strings". A placeholder without a default stays as it is.
+    assert all(words)
+    assert not [word for word in words if word.startswith("Ref::")]
     given = cloud._parsed(words)
     assert (given.bucket, given.model, given.run) == ("data-bucket", "atmosphere-field", "a7b1")
+    assert (given.training, given.data, given.options) == (cloud.CORRECTION, None, ["--country", "NOR"])
+
+
+def test_the_same_job_trains_land_cover_and_not_without_data(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the parameters that the command's own help says."""
+    [order] = re.findall(r"--parameters '(\{.*?\})'", str(cloud.__doc__), re.DOTALL)
+    told = json.loads(order)
+    given = cloud._parsed(words_of_a_job(monkeypatch, **told))
+    assert given.training.module == "training.land_cover"
+    assert (given.model, given.data) == ("land-cover-resnet26", "bigearthnet.zarr")
+    assert given.options == ["--architecture", "resnet26", "--workers", "4", "--precision", "bf16-mixed"]
+    with pytest.raises(SystemExit):
+        cloud._parsed(words_of_a_job(monkeypatch, model=told["model"]))
+    assert "give --data NAME" in capsys.readouterr().err
 
 
 def test_the_job_has_a_gpu_roles_of_its_own_and_a_log_that_ends() -> None:
