@@ -65,11 +65,24 @@ def main(arguments: list[str] | None = None) -> int:
     given["command"] = "python -m training.land_cover " + shlex.join(arguments or sys.argv[1:])
     if (given["from_checkpoint"] is None) != (given["release"] is None):
         parser.error("--from-checkpoint and --release go together: a file does not say in which order it reads bands")
+    given["architecture"] = given["architecture"] or _named_after(given["out"].name)
     if given["from_checkpoint"] is not None:
         _convert(given, parser.error)
     else:
         _train(_chosen(given, parser.error), given)
     return 0
+
+
+def _named_after(model: str) -> str | None:
+    """The architecture of which a model has the name: land-cover-resnet50 that was a resnet26 would mislead."""
+    from training.land_cover.net import timm_name  # noqa: PLC0415 - what is refused before waits for nothing
+
+    named = model.removeprefix("land-cover-").replace("-", "_")
+    try:
+        timm_name(named)
+    except InvalidInput:
+        return None
+    return named
 
 
 def _option(name: str) -> str:

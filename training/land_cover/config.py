@@ -27,7 +27,7 @@ class TrainConfig(DataConfig):
     model_config = ConfigDict(use_attribute_docstrings=True)  # they are the command line's help
 
     architecture: str = "resnet26"
-    """Any name of timm's; vit_small_patch16 is vit_small_patch16_224."""
+    """Any name of timm's; vit_small_patch16 is vit_small_patch16_224. The command takes that of --out first."""
     indices: Annotated[tuple[Index, ...], Listed] = ()
     """Spectral indices beside the bands: NDVI, NDWI, NDBI, with commas between them."""
     size: Annotated[int, Field(ge=32, le=512)] | None = None

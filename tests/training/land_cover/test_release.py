@@ -224,3 +224,9 @@ def test_the_real_patches_run_through_a_model_that_was_trained_on_them(
             assert 0 < found.min() < found.max() < 1
             count += 1
     assert count == 6
+
+
+def test_a_model_is_of_the_architecture_that_it_is_named_after(tmp_path: Path) -> None:
+    arguments = [word for word in command(tmp_path) if word not in {"--architecture", "test_resnet"}]
+    assert main([*arguments, "--out", str(tmp_path / "land-cover-test-resnet")]) == 0
+    assert "timm test_resnet on" in checked(tmp_path / "land-cover-test-resnet").card.architecture
