@@ -31,7 +31,8 @@ TOLERANCES: dict[Precision, float] = {"float32": TOLERANCE, "float16": 1e-2, "in
 only tells a network that computes something else: what they cost is in the scores, which are those of the published network.
 """
 RANGES = 256
-"""Training patches from which the ranges of activations are read, for 8 bits: twice as many change no score by 0.001."""
+"""Training patches from which the ranges of activations are read, for 8 bits: with a quarter or twice as many, macro F1 on test
+differs by less than 0.002."""
 BYTES: dict[Precision, int] = {"float32": 4, "float16": 2, "int8": 1}
 """Of a weight."""
 LAYER = 60_000_000
