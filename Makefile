@@ -14,7 +14,7 @@ DEMO := .demo
 export EO_SHARDS_HOME ?= $(abspath $(DEMO)/home)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help env training sam system demo build deploy test lint types coverage chaos bench bench-correction lock clean
+.PHONY: help env training sam system demo build deploy test lint types coverage chaos bench bench-correction bench-land-cover lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -83,6 +83,10 @@ bench: $(STAMP) $(SAM_STAMP) ## benchmarks: one table, and bench/results.json
 
 bench-correction: $(TRAINING_STAMP) ## the correctors side by side on the test scenes: tables, and bench/correction.json
 	PYTHONPATH=functions:. OMP_NUM_THREADS=1 $(BIN)/python -m bench.correction
+
+bench-land-cover: $(TRAINING_STAMP) ## patches of land cover: loading them for training, judging them in the function
+	PYTHONPATH=functions:. OMP_NUM_THREADS=1 $(BIN)/python -m bench.land_cover_loading
+	PYTHONPATH=functions:. OMP_NUM_THREADS=1 $(BIN)/python -m bench.land_cover_speed
 
 lock: ## resolve the dependencies again (needs uv)
 	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --quiet \

@@ -3,6 +3,7 @@
 import training.cpu_torchvision  # noqa: F401 - before what imports torchvision
 
 # isort: split
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -14,6 +15,8 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
+
+from eo.errors import CorruptData
 
 Batch = TypeVar("Batch")
 LAST = "last.ckpt"
@@ -76,10 +79,11 @@ class WatchedTask(lightning.LightningModule, Generic[Batch]):
         else:
             scheduler.step()
 
-    def _log(self, of: str, seen: dict[str, Tensor]) -> None:
+    def _log(self, of: str, seen: dict[str, Tensor], *, weight: int = 1) -> None:
+        """Show and log values of a batch, which weighs so much in the mean of an epoch."""
         # Means over all devices: each would else lower its learning rate, or end, by its own.
         values = {f"{of}_{name}": value for name, value in seen.items()}
-        self.log_dict(values, prog_bar=True, batch_size=1, sync_dist=True)
+        self.log_dict(values, prog_bar=True, batch_size=weight, sync_dist=True)
 
     def lr_scheduler_step(self, *_: Any) -> None:  # noqa: ANN401 - Lightning's
         """Nothing: see on_validation_epoch_end."""
@@ -89,6 +93,36 @@ class WatchedTask(lightning.LightningModule, Generic[Batch]):
         optimiser = torch.optim.AdamW(list(self.learnt()), lr=self._learning_rate, weight_decay=1e-4)
         schedule = ReduceLROnPlateau(optimiser, factor=0.5, patience=self._patience // 3)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "monitor": "val_loss"}}
+
+
+class _Brought(Callback):
+    """Lets a training go on in a folder that was brought from elsewhere, with the best score that it had there.
+
+    Lightning forgets the score where the folder's path is another one: the next epoch would be the best, however bad it is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def on_load_checkpoint(
+        self, _trainer: lightning.Trainer, _module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """The states of other callbacks are read after this."""
+        for state in checkpoint["callbacks"].values():
+            if "best_k_models" in state:
+                self._bring(state)
+
+    def _bring(self, state: dict[str, Any]) -> None:
+        """Rename the folder in the state of a ModelCheckpoint."""
+        folder = os.path.realpath(self._folder)  # as ModelCheckpoint spells it
+        state["dirpath"] = folder
+        for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+            state[name] = state[name] and _within(folder, state[name])
+        state["best_k_models"] = {_within(folder, path): score for path, score in state["best_k_models"].items()}
+
+
+def _within(folder: str, path: str) -> str:
+    return str(Path(folder, Path(path).name))
 
 
 class _Stopped(Callback):
@@ -123,8 +157,14 @@ def fitted(
     batches `held` (the better the smaller, or the larger for the mode "max"), by `limits` or after so many epochs. `seen`
     is what it learns from, the task's own batches where None; `data` is in the place of both; `log_every` is in steps;
     `more` is for Lightning's Trainer. Gives epochs, steps, kept_step (that of the best weights), stopped and best_validation.
+    Raises CorruptData where the folder has lost its best checkpoint.
     """
     last = folder / LAST
+    if last.exists() and not (folder / BEST).exists():
+        raise CorruptData(
+            f"{folder} has {LAST} and not {BEST}, which a training has from its first epoch on: bring both, or begin again "
+            "in another folder"
+        )
     best = ModelCheckpoint(
         folder, filename=BEST.removesuffix(".ckpt"), monitor=monitor, mode=mode, enable_version_counter=False
     )
@@ -142,6 +182,7 @@ def fitted(
                 newest,
                 stop,
                 _Stopped(stop),
+                _Brought(folder),
                 *limits,
                 *([TQDMProgressBar(refresh_rate=10)] if config.progress else []),
             ],

@@ -18,12 +18,19 @@ CLASSES = "SCL"
 MASKS: Mapping[str, int] = {"MSK_OPAQUE": 1, "MSK_CIRRUS": 2, "MSK_SNOW": 3}
 """Masks of opaque cloud, cirrus and snow, and their bands in a product's `MSK_CLASSI_B00.jp2`."""
 
+_NATIVE: Mapping[str, int] = {"B02": 10, "B03": 10, "B04": 10, "B08": 10, "B01": 60, "B09": 60, "B10": 60}
+
 SYNTHETIC = "eo_shards:synthetic"
 """Property of items of generated scenes."""
 
 Satellite = Literal["S2A", "S2B", "S2C"]
 _SATELLITE = re.compile(r"(?:sentinel[- ]?|s)2([abc])")
 _SATELLITES: Mapping[str, Satellite] = {"a": "S2A", "b": "S2B", "c": "S2C"}
+
+
+def native_metres(band: str) -> int:
+    """Pixel size of the sensor's band, 20 m where it is neither 10 nor 60; L1C file names do not say it."""
+    return _NATIVE.get(band, 20)
 
 
 def is_class(band: str) -> bool:

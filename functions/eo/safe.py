@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Literal
 
-from eo.catalog import Angles, Corners
+from eo.catalog import Angles, Corners, native_metres
 from eo.errors import CorruptData
 from eo.grid import RasterGrid
 from eo.radiometry import Radiometry
@@ -19,8 +19,6 @@ from eo.safe_angles import sun_corners, views
 from eo.safe_xml import BAND_NAMES, Document, Source
 
 _IMAGE = re.compile(r"_(B\d[\dA]|SCL)(?:_(\d+)m)?$")
-_NATIVE = {"B02": 10, "B03": 10, "B04": 10, "B08": 10, "B01": 60, "B09": 60, "B10": 60}
-"""Pixel size in metres of the bands that are not 20 m; L1C file names do not say it."""
 SUFFIXES = (".jp2", ".tif")
 """What the names of image files may end with; products list them without."""
 
@@ -57,13 +55,17 @@ class ProductMetadata:
     """Paths inside the product, without the file name's extension, as the product lists them."""
 
     def image(self, band: str) -> tuple[int, str] | None:
-        """(pixel size in metres, path without suffix) of a band's finest image, or of SCL's; None where it has none."""
-        found = (
-            (int(match[2] or _NATIVE.get(band, 20)), path)
+        """(pixel size in metres, path without suffix) of a band's finest image, or of SCL's; None where it has none.
+
+        Not one of finer pixels than the sensor's, where there is another: B01 of 20 m is that of 60 m, resampled.
+        """
+        native = native_metres(band)
+        found = [
+            (int(match[2] or native), path)
             for path in self.image_files
             if (match := _IMAGE.search(path)) and match[1] == band
-        )
-        return min(found, default=None)
+        ]
+        return min(found, key=lambda image: (image[0] < native, *image), default=None)
 
     def radiometry(self, band: str) -> Radiometry:
         """Tell how the DNs of a band are meant; CorruptData where the product has offsets but none for this band."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eo.catalog import CLASSES, SYNTHETIC, Asset, Json, Scene, is_class
+from eo.catalog import CLASSES, SYNTHETIC, Asset, Json, Scene, is_class, native_metres
 from eo.errors import CorruptData, EoShardsError, NothingFound
 from eo.grid import RasterGrid
 from eo.item_angles import item_angles
@@ -48,10 +48,12 @@ _WITH_OFFSET = (4, 0)
 
 
 class Found(NamedTuple):
-    """An asset that holds a band. Sorts by preference: near before far, not a JP2 twin, fine before coarse."""
+    """An asset that holds a band. Sorts by preference: near before far, not a JP2 twin, not resampled, fine before coarse."""
 
     remote: bool
     jp2: bool
+    resampled: bool
+    """Whether its pixels are finer than the sensor's: L2A has B01 of 60 m, which models learn from, at 20 m too."""
     metres: float
     key: str
     place: int
@@ -196,8 +198,9 @@ def _holds(key: str, asset: Json, band: str) -> Found | None:
         if match is None or _ALIASES.get(match["name"].lower()) != band:
             return None
         index = 0
-    href = str(asset["href"])
-    return Found("://" in href, bool(match and match["jp2"]), _metres(asset, match), key, index)
+    href, metres = str(asset["href"]), _metres(asset, match)
+    resampled = 0 < metres < native_metres(band)  # 0: it does not say
+    return Found("://" in href, bool(match and match["jp2"]), resampled, metres, key, index)
 
 
 def _described(asset: Json) -> list[Json]:

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from eo import estimate
 from eo.card import NAME
 from eo.cog_layout import COG, epsg
 from eo.errors import InvalidInput, TooLarge
@@ -32,7 +33,12 @@ from land_cover.patches import EDGE, METRES, PATCH, TILING
 JUDGE_BYTES_PER_PIXEL = 20_000
 """Of a patch, of which a unit has 256: their bands and masks, and the network (measured: bench/land_cover_speed.py)."""
 MAX_PATCHES = 1_000_000
-"""Patches of a job, of which the merge holds 100 bytes each, and 76 of the rasters: 1.44 million square kilometres."""
+"""Patches of a job: 1.44 million square kilometres. The merge holds 95 bytes of each, its raster's 76 with their copies and
+one row group of the table at a time: measured, it then has 0.72 GB at most (a Lambda function's 1,769 MiB are 1.85)."""
+GEOJSON_BYTES = 2_000
+"""Of a patch in the GeoJSON, at most: one with all 19 labels has 1,780."""
+MAX_PATCHES_ON_LAMBDA = 250_000
+"""There the GeoJSON waits for S3 in the merge function's temporary folder, which has 512 MiB."""
 TEN_METRES = ("B02", "B03", "B04", "B08")
 """Bands whose pixels are those of the target grid: they come first, for the first band decides on its phase."""
 
@@ -176,9 +182,10 @@ class LandCover:
                     f"judged by those of {METRES} m: give the product at full resolution"
                 )
         patches = plan.grid.window.pixels // PATCH**2
-        if patches > MAX_PATCHES:
+        most = MAX_PATCHES_ON_LAMBDA if estimate.on_lambda() else MAX_PATCHES
+        if patches > most:
             raise TooLarge(
-                f"the job has {patches:,} patches around bbox {plan.bbox}, the merge takes at most {MAX_PATCHES:,}: order parts of "
+                f"the job has {patches:,} patches around bbox {plan.bbox}, the merge takes at most {most:,}: order parts of "
                 "the area as jobs of their own"
             )
         cards.check_demo(plan, cards.card(plan.inputs["model"]))

@@ -19,6 +19,7 @@ from real_data import test_data
 
 BARE = Radiometry(0, 10_000)
 SHIFTED = Radiometry(-1000, 10_000)
+TEN = {"B02", "B04", "B08"}
 
 
 def item(assets: dict[str, Any], **properties: Any) -> dict[str, Any]:
@@ -86,10 +87,11 @@ class TestRealItems:
             for band in bands:
                 asset = found.assets[band]
                 assert asset.radiometry == product.radiometry(band)
-                # The finest variant, which for L2A the product lists under the same name.
+                # The sensor's own pixels, which for L2A the product lists beside resampled ones under the same name.
                 stem = asset.href.removeprefix("./").rpartition(".")[0]
                 same = [image for image in product.image_files if f"_{band}" in image]
-                assert stem == min(same)
+                assert stem == (max(same) if band == "B01" else min(same))
+                assert product.image(band) == (60 if band == "B01" else 10 if band in TEN else 20, stem)
 
     def test_scenes_are_plain_json(self) -> None:
         found = scene(real("stac", "cdse_excerpts", "S2C_MSIL1C_20250710_T31TEL_excerpt.json"))
@@ -125,6 +127,22 @@ class TestFindingBands:
         assert scene(item(assets)).assets["B02"].href == "s3://eodata/10"
         by_gsd = {"blue_20m": {"href": "c", "gsd": 20}, "blue": {"href": "f", "gsd": 10}}
         assert scene(item(by_gsd)).assets["B02"].href == "f"
+
+    def test_but_none_of_finer_pixels_than_the_sensors(self) -> None:
+        # The assets of CDSE's sentinel-2-l2a; BigEarthNet has B01 and B09 of 60 m.
+        names = ("B01_20m", "B01_60m", "B09_60m", "B8A_20m", "B8A_60m", "B02_10m", "B02_20m")
+        of = item({name: {"href": f"s3://eodata/{name}"} for name in names})
+        found = scene(of, "B01", "B09", "B8A", "B02")
+        assert [asset.href.rpartition("/")[2] for asset in found.assets.values()] == [
+            "B01_60m",
+            "B09_60m",
+            "B8A_20m",
+            "B02_10m",
+        ]
+        of["assets"].pop("B01_60m")
+        assert scene(of, "B01").assets["B01"].href == "s3://eodata/B01_20m"
+        undeclared = item({"coastal": {"href": "c"}, "coastal_20m": {"href": "f"}})
+        assert scene(undeclared, "B01").assets["B01"].href == "c"
 
     def test_local_and_cog_come_before_remote_and_jp2(self) -> None:
         assets = {"blue-jp2": {"href": "s3://bucket/B02.jp2"}, "blue": {"href": "https://host/B02.tif"}}

@@ -1,7 +1,11 @@
 """The files of a result, as independent readers find them."""
 
+import io
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,10 +21,13 @@ from rio_cogeo.cogeo import cog_validate
 
 from api.describe import description
 from l2a import Judged, Tile, judge, probabilities
+from land_cover import geojson, parquet
 from land_cover.item import EXTENSIONS
 from land_cover.labels import CLASSES, COLOURS
+from land_cover.patches import RECORD
 from land_cover.pictures import picture
-from land_cover.process import LandCover
+from land_cover.process import GEOJSON_BYTES, MAX_PATCHES, MAX_PATCHES_ON_LAMBDA, LandCover
+from land_cover.table import Table
 from small_land_cover import NAME, publish
 from stac_items import validator
 
@@ -214,3 +221,47 @@ def test_the_options_are_those_that_the_api_describes() -> None:
     schema = LandCover.Inputs.model_json_schema()["properties"]
     assert all(schema[name].get("description") for name in wanted)
     assert set(described.outputs) == set(LandCover.outputs)
+
+
+def records(count: int) -> Any:
+    made = np.zeros(count, RECORD)
+    made["col"], made["row"] = np.arange(count) + 559, -4_307
+    made["scene"] = made["scenes"] = 1
+    made["probabilities"] = np.random.default_rng(0).uniform(0.5, 1, (count, len(CLASSES)))
+    return made
+
+
+def test_the_table_is_written_group_by_group(done: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million patches have half a gigabyte in Arrow; the merge never has more than one group of them."""
+    file, written = io.BytesIO(), []
+
+    def made(*given: Any) -> Any:
+        written.append(file.tell())
+        return batch(*given)
+
+    batch = parquet._batch
+    monkeypatch.setattr(parquet, "_batch", made)
+    monkeypatch.setattr(parquet, "ROWS", 50)
+    monkeypatch.setattr(parquet, "io", SimpleNamespace(BytesIO=lambda: file))
+    whole = parquet.document(records(300), Table(done.plan, (0.5,) * len(CLASSES)), {})
+    assert pq.ParquetFile(io.BytesIO(whole)).metadata.num_row_groups == len(written) == 6
+    assert written == sorted(set(written)), "groups are made before those before them are written"
+
+
+def test_patches_take_no_more_of_the_geojson_than_the_plan_counts_with(done: Judged) -> None:
+    """With all labels, and a scene whose name is as long as names are, so that the merge's disk holds all on Lambda."""
+    scene = replace(done.plan.scenes[0], id="S2A_MSIL2A_20260712T101031_N0511_R022_T32TPS_20260712T151031")
+    plan = done.plan.model_copy(update={"scenes": (scene,)})
+    text = b"".join(geojson.document(records(500), Table(plan, (0.5,) * len(CLASSES)), {}))
+    assert all(len(found["properties"]["labels"]) == len(CLASSES) for found in json.loads(text)["features"])
+    assert 0.7 * GEOJSON_BYTES < len(text) / 500 < GEOJSON_BYTES
+    assert merge_disk() >= MAX_PATCHES_ON_LAMBDA * GEOJSON_BYTES
+    assert MAX_PATCHES_ON_LAMBDA < MAX_PATCHES
+
+
+def merge_disk() -> int:
+    """Bytes of the merge function's temporary folder (https://docs.aws.amazon.com/lambda/latest/api/API_EphemeralStorage.html)."""
+    text = (Path(__file__).parents[2] / "template.yaml").read_text()
+    own = text.partition("\n  MergeFunction:\n")[2].partition("\n  MergeRole:\n")[0]
+    told = re.search(r"EphemeralStorage: \{Size: (\d+)\}", own)
+    return int(told[1] if told else 512) << 20

@@ -170,3 +170,9 @@ def test_a_crs_that_no_geotiff_can_name_and_too_many_patches_are_refused(
     monkeypatch.setattr(process, "MAX_PATCHES", 3)
     with pytest.raises(TooLarge, match=r"the job has 4 patches .* at most 3: order parts of the area"):
         planned(folder)
+    monkeypatch.setattr(process, "MAX_PATCHES", 4)
+    monkeypatch.setattr(process, "MAX_PATCHES_ON_LAMBDA", 2)
+    assert planned(folder).units
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "plan")
+    with pytest.raises(TooLarge, match=r"the job has 4 patches .* at most 2: order parts of the area"):
+        planned(folder)

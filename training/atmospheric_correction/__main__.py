@@ -133,8 +133,14 @@ def _unet(config: UNetConfig, given: dict[str, Any], refuse: Callable[[str], Any
     from training.atmospheric_correction.testset import load_emulator  # noqa: PLC0415
     from training.atmospheric_correction.unet_publish import release  # noqa: PLC0415
 
-    if (config.data == "simulated") == bool(given["pairs"]):
-        refuse(f"--data {config.data}: pairs and both need --pairs FOLDER, simulated has none")
+    if config.data == "simulated" and given["pairs"]:
+        refuse(
+            f"--data simulated takes no pairs, and --pairs is {given['pairs']}: leave it out, or give --data pairs or both"
+        )
+    if config.data != "simulated" and not given["pairs"]:
+        refuse(
+            f"--data {config.data} needs real pairs, and --pairs names no folder: give --pairs FOLDER, or --data simulated"
+        )
     release(
         config,
         load_emulator().float(),

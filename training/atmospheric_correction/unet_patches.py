@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from eo.errors import InvalidInput
 from training.atmospheric_correction.emulator import Emulator
 from training.atmospheric_correction.pixelsets import DESERT, WIDEST
 from training.atmospheric_correction.scenes import bilinear, chosen_spectra, environment, jittered, smooth_field
@@ -228,10 +229,13 @@ class Real:
     """Pairs of real products, drawn by number."""
 
     def __init__(self, pairs: Patches, *, seed: int, patches: int, crop: int) -> None:
-        """Raises ValueError where patches are smaller than the crop."""
+        """Raises InvalidInput where patches are smaller than the crop."""
         self._pairs, self._seed, self._patches, self._crop = pairs, seed, patches, crop
         if (size := min(pairs[0].toa.shape[-2:])) < crop:
-            raise ValueError(f"patches of pairs have {size} pixels, the crop {crop}: read larger ones, or lower crop")
+            raise InvalidInput(
+                f"patches of pairs have {size} x {size} pixels, the crop {crop} x {crop}: lower the crop (--crop) to {size} or "
+                "less, or read larger patches (size of PairConfig)"
+            )
 
     def batch(self, number: int) -> Batch:
         """The batch of this number."""

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Timer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from eo.errors import InvalidInput
 from training.atmospheric_correction.emulator import Emulator
 from training.atmospheric_correction.unet import UNet
 from training.atmospheric_correction.unet_config import UNetConfig
@@ -63,7 +64,7 @@ def sources(
     """(what is trained on, what is held out), in the order in which batches are taken from them.
 
     `pairs` are real patches to train on and such of other places. Simulated grounds are kept below `folder`. Raises
-    ValueError where the configuration asks for pairs and there are none.
+    InvalidInput where the configuration asks for pairs and there are none, or where they are smaller than the crop.
     """
     train: list[Source] = []
     held: list[Source] = []
@@ -75,9 +76,11 @@ def sources(
             files = make_grounds(folder / "grounds", seed=seed, count=count, workers=config.workers)
             put.append(Simulated(files, emulator, seed=seed, patches=patches, crop=crop))
     if config.data != "simulated":
-        if pairs is None or not all(len(part) for part in pairs):
-            raise ValueError(
-                f"data is {config.data}, but there are no pairs to train on or to hold out: name their folder"
+        counts = (0, 0) if pairs is None else tuple(map(len, pairs))
+        if pairs is None or not all(counts):
+            raise InvalidInput(
+                f"data is {config.data}, which needs at least 1 patch of real pairs to train on and 1 to hold out, and there "
+                f"are {counts[0]} and {counts[1]}: give folders with products of more tiles (--pairs), or --data simulated"
             )
         for put, part, seed, patches in (
             (train, pairs[0], config.seed, config.batch),

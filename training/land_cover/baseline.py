@@ -31,13 +31,13 @@ class Result(NamedTuple):
     """How well it does on test."""
 
     f1: NDArray[np.float64]
-    """(19,) by class, at thresholds chosen on validation."""
+    """(19,) by class, at thresholds chosen on validation; NaN of a class that neither occurs nor is said."""
     thresholds: NDArray[np.float64]
 
     @property
     def macro_f1(self) -> float:
-        """Mean over the classes."""
-        return float(self.f1.mean())
+        """Mean over the classes that occur or are said, as in `metrics.scores`."""
+        return float(np.nanmean(self.f1))
 
 
 def features(patches: PatchSet, *, quiet: bool = True) -> Tensor:
@@ -64,7 +64,9 @@ def baseline(folder: Path, bands: tuple[str, ...] = DEFAULT, *, quiet: bool = Tr
         said = {split: torch.sigmoid(net(values)).numpy() for split, values in scaled.items()}
     tried = np.array([f1(said["validation"] >= at, labels["validation"]) for at in THRESHOLDS])
     thresholds = THRESHOLDS[tried.argmax(0)]
-    return Result(f1(said["test"] >= thresholds, labels["test"]), thresholds)
+    answers = said["test"] >= thresholds
+    known = answers.any(0) | labels["test"].any(0)
+    return Result(np.where(known, f1(answers, labels["test"]), np.nan), thresholds)
 
 
 def fitted(values: Tensor, labels: Tensor) -> nn.Linear:

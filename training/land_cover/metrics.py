@@ -9,7 +9,7 @@ import training.cpu_torchvision  # noqa: F401 - before what imports torchvision
 # isort: split
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,13 +23,9 @@ from torchmetrics.functional.classification import (
     multilabel_recall,
 )
 
-Average = Literal["micro", "macro", "none"]
-COUNTED = {
-    "f1": multilabel_f1_score,
-    "precision": multilabel_precision,
-    "recall": multilabel_recall,
-    "label_accuracy": multilabel_accuracy,
-}
+FOUND = {"f1": multilabel_f1_score, "precision": multilabel_precision, "recall": multilabel_recall}
+"""Scores of labels that are there or said, by name: of a class of which neither is, they are ratios of nothing."""
+COUNTED = {**FOUND, "label_accuracy": multilabel_accuracy}
 """Scores of labels, by name."""
 BINS = 15
 """Of the reliability curve and of its error, as in Guo et al. 2017 (arXiv:1706.04599)."""
@@ -39,16 +35,25 @@ def scores(probabilities: Tensor, labels: Tensor, thresholds: Sequence[float]) -
     """All that is told of a split: "macro", "micro" and "classes" (a list in their order), "subset_accuracy", "ece".
 
     `probabilities` (n, classes) float32, `labels` (n, classes) int64 of 0 and 1, a threshold for each class. Values are
-    shares, 0 to 1; a score that is a ratio of nothing, the average precision of a class that does not occur for one, is
-    None by class and left out of macro averages of average precision.
+    shares, 0 to 1. A score that is a ratio of nothing is None by class, and left out of macro averages:
+
+    - F1, precision and recall of a class that neither occurs nor is said. torchmetrics (multilabel, macro) and scikit-learn
+      (zero_division 0) count it as 0, which would blame the net for what a split lacks; torchmetrics' own macro of multiclass
+      labels leaves it out, as this does. All 19 classes occur in the official splits, so published scores mean the same.
+    - average precision of a class that does not occur, as torchmetrics does.
+
+    A class that occurs and is never said has precision 0, one that is said and never occurs recall 0, and both count.
+    Label-wise accuracy is a ratio of all patches, and its macro average one over all classes.
     """
     count = labels.shape[1]
     there = labels.sum(0) > 0
     said = labelled(probabilities, thresholds)
-    told: dict[str, Any] = {}
-    for average in ("micro", "macro"):
-        told[average] = {name: float(of(said, labels, count, average=average)) for name, of in COUNTED.items()}
+    known = there | (said.sum(0) > 0)
     each = {name: of(said, labels, count, average="none") for name, of in COUNTED.items()}
+    told: dict[str, Any] = {
+        "micro": {name: float(of(said, labels, count, average="micro")) for name, of in COUNTED.items()},
+        "macro": {name: _mean(values[known] if name in FOUND else values) for name, values in each.items()},
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that some classes do not occur: they are None
         precise = multilabel_average_precision(probabilities, labels, count, average="none")
@@ -56,7 +61,7 @@ def scores(probabilities: Tensor, labels: Tensor, thresholds: Sequence[float]) -
         float(binary_calibration_error(mine, true, n_bins=BINS)) for mine, true in _by_class(probabilities, labels)
     ]
     told["classes"] = [
-        {name: float(values[place]) for name, values in each.items()}
+        {name: float(values[place]) if known[place] or name not in FOUND else None for name, values in each.items()}
         | {
             "average_precision": float(precise[place]) if there[place] else None,
             "ece": errors[place],
@@ -65,14 +70,18 @@ def scores(probabilities: Tensor, labels: Tensor, thresholds: Sequence[float]) -
         }
         for place in range(count)
     ]
-    told["macro"]["average_precision"] = float(precise[there].mean()) if bool(there.any()) else None
-    told["micro"]["average_precision"] = float(
-        multilabel_average_precision(probabilities, labels, count, average="micro")
+    told["macro"]["average_precision"] = _mean(precise[there])
+    told["micro"]["average_precision"] = (
+        float(multilabel_average_precision(probabilities, labels, count, average="micro")) if there.any() else None
     )
     told["subset_accuracy"] = float(multilabel_exact_match(said, labels, count))
     told["ece"] = float(binary_calibration_error(probabilities.flatten(), labels.flatten(), n_bins=BINS))
     told["patches"] = len(labels)
     return told
+
+
+def _mean(values: Tensor) -> float | None:
+    return float(values.mean()) if len(values) else None
 
 
 def _by_class(probabilities: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -28,6 +28,8 @@ SIZE_OF_PATCHES = 128
 """Pixels to which a patch is brought for architectures of a fixed input: the next multiple of 16 after 120."""
 SMALLEST_SPREAD = 1e-4
 """Of a channel, for normalisation: one that is the same everywhere is not divided by 0."""
+NEARBY = 33
+"""Pixels within which another size is looked for that an architecture reads all of: it has strides of 32 in all."""
 NEAR = 5
 """Names that are offered for an unknown one."""
 
@@ -63,31 +65,65 @@ def _patch(model: nn.Module) -> int:
     return max(layer.kernel_size) if patched else 1
 
 
+def _read_to_the_end(model: nn.Module, channels: int, size: int) -> bool:
+    """Whether the last row and the last column of an input reach what the model says of it.
+
+    Pixels that are no numbers spoil all that is made of them, whatever weights they meet, so chance cannot hide them.
+    """
+    given = torch.zeros(2, channels, size, size)
+    given[0, :, -1, :] = given[1, :, :, -1] = torch.nan
+    training = model.training
+    with torch.no_grad():
+        said: Tensor = model.eval()(given)
+    model.train(training)
+    return bool(said.isnan().any(1).all())
+
+
+def _near_sizes(model: nn.Module, channels: int, size: int) -> list[int]:
+    """Sizes of which the model reads all: the nearest larger one and the nearest smaller one, where there are any."""
+
+    def reads(other: int) -> bool:
+        try:
+            return _read_to_the_end(model, channels, other)
+        except RuntimeError:  # too small for it
+            return False
+
+    ways = range(size + 1, size + NEARBY), range(size - 1, max(size - NEARBY, 0), -1)
+    return [found for sizes in ways if (found := next(filter(reads, sizes), 0))]
+
+
 def backbone(
     architecture: str, *, channels: int, size: int | None, dropout: float = 0.0, whole: bool = True
 ) -> tuple[nn.Module, int]:
     """(a timm model from chance with a logit for each class, pixels along its input).
 
     `size` None is 120, or SIZE_OF_PATCHES where the architecture needs a fixed input. Raises InvalidInput where patches
-    of it do not divide the size: convolutions with a stride leave what remains unread, and say nothing. Without `whole`
-    that is accepted, for weights that were trained so.
+    of it do not divide the size, or where the last row or column is lost further on: layers with a stride leave what remains
+    unread, and say nothing. Without `whole` that is accepted, for weights that were trained so.
     """
     name = timm_name(architecture)
     given = size or (SIZE_OF_PATCHES if _is_fixed(name) else EDGE)
     told = {"in_chans": channels, "num_classes": len(CLASSES), "pretrained": False, "drop_rate": dropout}
     try:
         model = timm.create_model(name, **told, **({"img_size": given} if _is_fixed(name) else {}))
+        along = _patch(model)
+        read = not whole or given % along > 0 or _read_to_the_end(model, channels, given)
     except (TypeError, AssertionError, RuntimeError, ValueError) as error:
         raise InvalidInput(
             f"architecture {architecture} cannot be built for {channels} channels of {given} pixels ({error}): choose "
             "another size or another architecture"
         ) from error
-    along = _patch(model)
     if whole and given % along:
         below = given // along * along
         raise InvalidInput(
             f"size {given} is no multiple of the {along} pixels of a patch of {architecture}, which would not read the "
             f"last {given % along} rows and columns: choose {below + along}{f' or {below}' if below else ''}"
+        )
+    if not read:
+        near = [] if _is_fixed(name) else _near_sizes(model, channels, given)
+        raise InvalidInput(
+            f"size {given}: {architecture} does not read the last row or the last column of {given} x {given} pixels; choose "
+            f"{' or '.join(map(str, near)) or 'another architecture'}"
         )
     return model, given
 

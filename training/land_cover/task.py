@@ -58,7 +58,8 @@ class Task(WatchedTask[Batch]):
         """Log the loss of a batch that is held out, and keep its answers for the average precision of all."""
         loss, logits = self._judged(batch)
         self.precision_of.update(torch.sigmoid(logits), batch[1].long())
-        self._log("val", {"loss": loss})
+        # The last batch is a short one: means are over patches.
+        self._log("val", {"loss": loss}, weight=len(logits))
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean average precision over classes that occur, then look at the learning rate."""

@@ -14,6 +14,7 @@ for needed in ("lightning", "segmentation_models_pytorch", "onnx", "onnxruntime"
     pytest.importorskip(needed)
 
 from atmospheric_correction.tiles import Lattice, correct_tiles, sigma  # noqa: E402
+from eo.errors import InvalidInput  # noqa: E402
 from eo.grid import Window  # noqa: E402
 from eo.model import checked  # noqa: E402
 from eo.radiometry import Radiometry  # noqa: E402
@@ -162,12 +163,15 @@ def test_simulated_and_real_batches_take_turns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", ["pairs", "both"])
 def test_pairs_that_are_asked_for_have_to_be_there(data: Any, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="there are no pairs"):
-        unet_train.sources(config(data=data), load_emulator().float(), tmp_path, None)
+    some, none = pairs(), pairs()[:0]
+    for given, counts in ((None, "0 and 0"), ((none, some), "0 and [1-9]"), ((some, none), "[1-9][0-9]* and 0")):
+        said = rf"data is {data}, which needs at least 1 patch .* 1 to hold out, .* there are {counts}: give .*--pairs"
+        with pytest.raises(InvalidInput, match=said):
+            unet_train.sources(config(data=data), load_emulator().float(), tmp_path, given)
 
 
 def test_patches_smaller_than_the_crop_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"96 pixels, the crop 128"):
+    with pytest.raises(InvalidInput, match=r"96 x 96 pixels, the crop 128 x 128: lower the crop \(--crop\) to 96"):
         Real(pairs(), seed=1, patches=2, crop=128)
 
 

@@ -43,6 +43,16 @@ def test_it_finds_what_levels_tell_and_no_more(monkeypatch: pytest.MonkeyPatch) 
     assert found.macro_f1 == pytest.approx(found.f1.mean())
 
 
+def test_a_class_that_neither_occurs_nor_is_said_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = {split: Told(split, 150, seed) for seed, split in enumerate(("train", "validation", "test"))}
+    for each in sets.values():
+        each.labels[:, 5] = 0
+    monkeypatch.setattr(baseline, "opened", lambda _folder, split, *_: sets[split])
+    found = baseline.baseline(Path(), BANDS)
+    assert np.isnan(found.f1).nonzero()[0].tolist() == [5]
+    assert found.macro_f1 == pytest.approx(np.delete(found.f1, 5).mean())
+
+
 def test_features_are_means_and_deviations() -> None:
     told = Told("train", 3, 0)
     values = told.read(2).astype(float)

@@ -230,3 +230,20 @@ def test_a_bad_label_file_of_v1_is_named(tmp_path: Path, text: str, said: str) -
     bad.unlink()
     with pytest.raises(CorruptData, match=r"wrong_labels_metadata\.json cannot be read"):
         indexed(tmp_path)
+
+
+@pytest.mark.parametrize("text", [pa.string(), pa.large_string(), pa.string_view()])
+@pytest.mark.parametrize("listed", [pa.list_, pa.large_list])
+def test_labels_are_lists_of_text_of_whatever_width(
+    spoilt: Path, listed: Callable[[pa.DataType], pa.DataType], text: pa.DataType
+) -> None:
+    before = indexed(spoilt)
+    whole = pq.read_table(spoilt / "metadata.parquet")
+    for name, kind in (("labels", listed(text)), ("patch_id", text)):
+        made = pa.array(whole[name].to_pylist(), kind)
+        whole = whole.set_column(whole.schema.get_field_index(name), name, made)
+    pq.write_table(whole, spoilt / "metadata.parquet")
+    assert pq.read_schema(spoilt / "metadata.parquet").field("labels").type == listed(text)
+    after = indexed(spoilt)
+    assert after.names == before.names
+    np.testing.assert_array_equal(after.labels, before.labels)

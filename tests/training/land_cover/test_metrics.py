@@ -77,3 +77,28 @@ def test_confusion_pairs_what_is_missed_with_what_is_made_up() -> None:
     said = torch.tensor([[0, 1, 0], [0, 1, 1], [0, 1, 0]])
     # Class 0 is missed twice, each time with class 1 said in vain; classes 1 and 2 are found once.
     assert confusion(said, labels).tolist() == [[0, 2, 0], [0, 1, 0], [0, 0, 1]]
+
+
+def test_a_class_that_neither_occurs_nor_is_said_is_left_out_of_macro_scores() -> None:
+    # Of five classes: found once and missed once; found once, once wrong; never said; said in vain; not there at all.
+    labels = torch.tensor([[1, 1, 1, 0, 0], [1, 0, 0, 0, 0]])
+    said = torch.tensor([[1, 1, 0, 1, 0], [0, 1, 0, 0, 0]])
+    told = scores(said.float(), labels, (0.5,) * 5)
+    assert [row["precision"] for row in told["classes"]] == [1, 1 / 2, 0, 0, None]
+    assert [row["recall"] for row in told["classes"]] == [1 / 2, 1, 0, 0, None]
+    assert [row["f1"] for row in told["classes"]] == [*[pytest.approx(2 / 3)] * 2, 0, 0, None]
+    assert [row["label_accuracy"] for row in told["classes"]] == [1 / 2, 1 / 2, 1 / 2, 1 / 2, 1]
+    # By hand: over the four classes that occur or are said.
+    assert told["macro"]["precision"] == pytest.approx((1 + 1 / 2) / 4)
+    assert told["macro"]["recall"] == pytest.approx((1 / 2 + 1) / 4)
+    assert told["macro"]["f1"] == pytest.approx((2 / 3 + 2 / 3) / 4)
+    assert told["macro"]["label_accuracy"] == pytest.approx((4 * 1 / 2 + 1) / 5)
+    # Found 2, wrong 2, missed 2: an absent class adds nothing.
+    assert told["micro"]["f1"] == pytest.approx(2 * 2 / (2 * 2 + 2 + 2))
+
+
+def test_scores_of_no_label_at_all_are_none_and_not_nought() -> None:
+    told = scores(torch.zeros(3, 2), torch.zeros(3, 2, dtype=torch.int64), (0.5, 0.5))
+    assert [told["macro"][name] for name in ("f1", "precision", "recall", "average_precision")] == [None] * 4
+    assert told["macro"]["label_accuracy"] == 1
+    assert told["micro"]["average_precision"] is None

@@ -48,6 +48,47 @@ def test_the_last_row_and_column_of_a_patch_count(architecture: str, size: int |
             assert not torch.equal(net(changed), before), "the net does not read its input to the end"
 
 
+@pytest.mark.parametrize("architecture", ["resnet26", "resnet50", "vit_small_patch16"])
+def test_architectures_that_are_offered_read_the_last_row_and_column(architecture: str) -> None:
+    model, size = backbone(architecture, channels=4, size=None)
+    for weights in model.parameters():  # timm begins residual branches at 0: nothing would come through them
+        if not weights.any():
+            torch.nn.init.normal_(weights, std=0.1)
+    changed = torch.rand(1, 4, size, size, dtype=torch.float64).repeat(3, 1, 1, 1)
+    changed[1, :, -1, :] += 1
+    changed[2, :, :, -1] += 1
+    with torch.no_grad():
+        said = model.double().eval()(changed)
+    assert (said[1:] - said[0]).abs().amax(1).min() > 1e-6  # rounding is 1e-16
+
+
+@pytest.mark.parametrize(("architecture", "near"), [("inception_v3", "123 or 117"), ("legacy_xception", "121 or 119")])
+def test_architectures_whose_later_layers_lose_the_last_row_are_refused(architecture: str, near: str) -> None:
+    """Their first layer has strides, no patches and no padding: of 120 rows it reads 119 or fewer."""
+    model, _ = backbone(architecture, channels=3, size=120, whole=False)
+    given = torch.rand(1, 3, 120, 120)
+    changed = given.clone()
+    changed[:, :, -1, :] += 1
+    with torch.no_grad():
+        assert torch.equal(model.eval()(changed), model(given))
+    said = rf"size 120: {architecture} does not read the last row .* of 120 x 120 pixels; choose {near}$"
+    with pytest.raises(InvalidInput, match=said):
+        backbone(architecture, channels=3, size=None)
+    for size in map(int, near.split(" or ")):
+        assert backbone(architecture, channels=3, size=size)[1] == size
+
+
+def test_looking_for_unread_pixels_leaves_the_model_and_chance_as_they_are() -> None:
+    torch.manual_seed(3)
+    model, _ = backbone(SMALL, channels=4, size=None, whole=False)
+    drawn = torch.rand(1)
+    torch.manual_seed(3)
+    seen, _ = backbone(SMALL, channels=4, size=None)
+    assert torch.rand(1) == drawn
+    assert seen.training
+    assert all(torch.equal(seen.state_dict()[name], value) for name, value in model.state_dict().items())
+
+
 @pytest.mark.parametrize("size", [120, 130])
 def test_a_size_that_patches_do_not_divide_is_refused_with_one_that_they_do(size: int) -> None:
     with pytest.raises(

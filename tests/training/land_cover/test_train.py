@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from lightning.pytorch.callbacks import Callback  # noqa: E402
 import tiny_patches  # noqa: E402
 from eo.card import Energy  # noqa: E402
 from eo.errors import InvalidInput  # noqa: E402
+from training.fitting import BEST  # noqa: E402
 from training.land_cover import train as training_module  # noqa: E402
 from training.land_cover.bands import BANDS  # noqa: E402
 from training.land_cover.config import TrainConfig  # noqa: E402
@@ -92,6 +94,17 @@ def test_a_few_steps_make_the_loss_smaller_and_the_work_says_how(tmp_path: Path)
     metrics = next((tmp_path / "work" / "log").rglob("metrics.csv")).read_text()
     assert "val_ap" in metrics
     assert "train_loss" in metrics
+
+
+def test_the_loss_of_validation_is_the_mean_over_its_patches(tmp_path: Path) -> None:
+    told = config(tmp_path, epochs=1, batch=14, balance=False)  # batches of 14 and 2 patches
+    train(told, tmp_path / "work", country="NOR")
+    task = Task(told, None)
+    task.load_state_dict(torch.load(tmp_path / "work" / BEST, weights_only=False)["state_dict"])
+    found = predicted(task.net.eval(), tiny_patches.TinySet("validation", told.bands), batch=16).predictions
+    rows = list(csv.DictReader(next((tmp_path / "work" / "log").rglob("metrics.csv")).open()))
+    (said,) = [float(row["val_loss"]) for row in rows if row["val_loss"]]
+    assert said == pytest.approx(float(made("bce")(found.logits, found.labels.float())), rel=1e-5)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])

@@ -63,19 +63,29 @@ def _table(metadata: Path) -> pa.Table:
         if table[name].null_count:
             raise CorruptData(f"{metadata} has rows without {name}: get the file of BigEarthNet v2 again")
     kind = table["patch_id"].type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+    if not _is_text(kind):
         raise CorruptData(f"{metadata}: the column patch_id is of {kind}, not text: get the file again")
     return table
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    """Whether it is of any of the types that writers take for text: pyarrow of the first, polars of the others."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    """Whether it has offsets: such a large one of 64 bits has, which polars writes."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
 def _labels(table: pa.Table, names: list[str], metadata: Path) -> NDArray[np.uint8]:
     """(patches, 19), by column rather than by row: there are half a million of them."""
     column = table["labels"].combine_chunks()
-    if not pa.types.is_list(column.type) or not pa.types.is_string(column.type.value_type):
+    if not _is_list(column.type) or not _is_text(column.type.value_type):
         raise CorruptData(f"{metadata}: the column labels is of {column.type}, not lists of text: get the file again")
     counts = np.diff(column.offsets.to_numpy())
     of = np.repeat(np.arange(len(names)), counts)
-    encoded = column.flatten().dictionary_encode()
+    encoded = column.flatten().cast(pa.large_string()).dictionary_encode()
     if encoded.null_count:
         empty = names[int(of[np.flatnonzero(encoded.is_null().to_numpy(zero_copy_only=False))[0]])]
         raise CorruptData(f"{metadata}: {empty} has a label without a name; remove that label or get the file again")
