@@ -259,13 +259,13 @@ def _publish(
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
             first = Path(scratch) / out.name
-            _written(net, judged.line, told, shown, config=config, out=first)
+            _written(net, judged.line, told, shown, config=config, out=first, told=False)
             told = draft(judged_as_published(checked(first, threads=torch.get_num_threads()), judged, config))
     return _written(net, judged.line, told, shown, config=config, out=out)
 
 
 def _written(
-    net: LandCoverNet, line: Line, card: Draft, shown: torch.Tensor, *, config: TrainConfig, out: Path
+    net: LandCoverNet, line: Line, card: Draft, shown: torch.Tensor, *, config: TrainConfig, out: Path, told: bool = True
 ) -> Card:
     example = {INPUT: shown}
     return publish(
@@ -278,6 +278,7 @@ def _written(
         precision=config.weights,
         ranges=_ranges(config),
         batches=[example, {INPUT: shown[:1]}],
+        told=told,
     )
 
 

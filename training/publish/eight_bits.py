@@ -22,8 +22,9 @@ from training.publish import network  # noqa: F401 - before onnxruntime: it keep
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 OPERATORS = ("Conv", "Add", "MaxPool")
-"""What computes in 8 bits. What comes before (normalisation) and after (means of features, the last layer, calibration,
-sigmoid) is little work and stays in float32."""
+"""What computes in 8 bits, if it takes no constant (an Add that does is no shortcut but calibration, whose logits would come in
+steps). What comes before (normalisation) and after (means of features, the last layer, sigmoid) stays in float32: it is
+little work."""
 
 
 class _Examples(CalibrationDataReader):  # type: ignore[misc]
@@ -52,6 +53,7 @@ def quantised(model: onnx.ModelProto, examples: Iterable[Mapping[str, Tensor]]) 
                 _Examples(examples),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=list(OPERATORS),
+                nodes_to_exclude=_with_constants(own),
                 per_channel=True,
                 reduce_range=True,
                 activation_type=QuantType.QUInt8,
@@ -62,6 +64,13 @@ def quantised(model: onnx.ModelProto, examples: Iterable[Mapping[str, Tensor]]) 
         small = onnx.load_model(made)
     onnx.checker.check_model(small, full_check=True)
     return small
+
+
+def _with_constants(model: onnx.ModelProto) -> list[str]:
+    """Names of the additions of a constant."""
+    constants = {weight.name for weight in model.graph.initializer}
+    constants |= {node.output[0] for node in model.graph.node if node.op_type == "Constant"}
+    return [node.name for node in model.graph.node if node.op_type == "Add" and constants & set(node.input)]
 
 
 def _with_own_weights(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -46,6 +46,7 @@ def publish(
     recalibration: "Iterable[Mapping[str, Tensor]] | None" = None,
     batches: "Iterable[Mapping[str, Tensor]] | None" = None,
     tables: Mapping[str, tuple[bytes, str]] | None = None,
+    told: bool = True,
 ) -> Card:
     """Export a trained module, prove that onnxruntime answers as torch does, and write the folder `out`.
 
@@ -56,7 +57,7 @@ def publish(
     the example; `tolerance` is in units of the outputs. `precision` float16 stores weights in half, int8 computes
     convolutions in 8 bits, over the ranges that activations have for the examples `ranges`; `exact` is then the tolerance
     of the network as it was before that, which tells an export that computes something else from rounded weights. `tables`
-    are further files of the model: content and meaning by name.
+    are further files of the model: content and meaning by name. What was made is printed if `told`.
     Raises CorruptData where the comparison fails or the runtime refuses the folder, and InvalidInput where the example or
     what is made of it is not as the card says; the folder is then as it was.
     """
@@ -94,6 +95,8 @@ def publish(
         parity_float32=whole,
     )
     _write(made, {name: content for name, (content, _) in files.items()}, out)
+    if told:
+        _tell(made, out)
     return made
 
 
@@ -120,6 +123,7 @@ def publish_tables(
     """
     made = Card(**dict(card), files=_listed(tables), framework=made_by, parameters=parameters)
     _write(made, {name: content for name, (content, _) in tables.items()}, out)
+    _tell(made, out)
     return made
 
 
@@ -136,6 +140,7 @@ def amend(folder: Path, **changes: Any) -> Card:  # noqa: ANN401 - fields of Dra
     except ValidationError as error:
         raise InvalidInput(f"the card of {folder} cannot be amended so: {error}") from None
     _write(made, {file.name: (folder / file.name).read_bytes() for file in card.files}, folder)
+    _tell(made, folder)
     return made
 
 
@@ -161,7 +166,7 @@ def _agree(what: str, found: "Mapping[str, Tensor]", listed: Sequence[Listed]) -
 
 
 def _write(card: Card, files: Mapping[str, bytes], out: Path) -> None:
-    """Put a complete folder in the place of the old one, and say what it holds."""
+    """Put a complete folder in the place of the old one."""
     if out.name != card.name:
         raise InvalidInput(f"model {card.name} cannot be published as {out}: folders are named as their models are")
     described = card.encoded()
@@ -181,7 +186,6 @@ def _write(card: Card, files: Mapping[str, bytes], out: Path) -> None:
             if old.exists():
                 old.rename(out)
             raise
-    _tell(card, out)
 
 
 def _tell(card: Card, out: Path) -> None:

@@ -76,6 +76,22 @@ def test_answers_are_near_and_files_small(tmp_path: Path, net: Any) -> None:
     assert (tmp_path / "again/tiny" / NETWORK).read_bytes() == (tmp_path / "small/tiny" / NETWORK).read_bytes()
 
 
+def test_what_follows_the_convolutions_does_not_come_in_steps(tmp_path: Path, net: Any) -> None:
+    class Calibrated(nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+            self.register_buffer("shift", torch.tensor([0.1, 0.2, 0.3]))
+
+        def forward(self, x: Any) -> Any:
+            return self.net(x) * 3 + self.shift
+
+    told: Any = {"card": DRAFTED, "precision": "int8", "tolerance": 0.3, "ranges": [{"x": drawn(64, 1)}]}
+    publish(Calibrated(), {"x": drawn(8, 0)}, out=tmp_path / "tiny", **told)
+    found = checked(tmp_path / "tiny").run(x=drawn(600, 2).numpy())["y"]
+    assert len(np.unique(found[:, 0])) > 400
+
+
 def test_weights_keep_to_seven_bits(net: Any) -> None:
     """With 8, machines without VNNI add pairs of products in 16 bits, which saturate: other answers than elsewhere."""
     from onnx import TensorProto, numpy_helper  # noqa: PLC0415
