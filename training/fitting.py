@@ -3,8 +3,12 @@
 import training.cpu_torchvision  # noqa: F401 - before what imports torchvision
 
 # isort: split
+import logging
 import os
-from collections.abc import Iterable, Sequence
+import signal
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -12,6 +16,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
@@ -23,6 +28,8 @@ LAST = "last.ckpt"
 """The newest checkpoint, from which a training goes on."""
 BEST = "best.ckpt"
 """The one of the best held-out epoch."""
+NEEDLESS = ("Checkpoint directory .* exists and is not empty", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+"""Warnings that nobody can act on: work of a training is kept in one folder, and Lightning has not followed PyTorch."""
 
 
 class Fit(Protocol):
@@ -157,7 +164,7 @@ def fitted(
     batches `held` (the better the smaller, or the larger for the mode "max"), by `limits` or after so many epochs. `seen`
     is what it learns from, the task's own batches where None; `data` is in the place of both; `log_every` is in steps;
     `more` is for Lightning's Trainer. Gives epochs, steps, kept_step (that of the best weights), stopped and best_validation.
-    Raises CorruptData where the folder has lost its best checkpoint.
+    Raises CorruptData where the folder has lost its best checkpoint, KeyboardInterrupt where it is stopped by one.
     """
     last = folder / LAST
     if last.exists() and not (folder / BEST).exists():
@@ -170,39 +177,18 @@ def fitted(
     )
     newest = ModelCheckpoint(folder, filename=LAST.removesuffix(".ckpt"), enable_version_counter=False)
     stop = EarlyStopping(monitor, mode=mode, patience=config.patience)
-    trainer = lightning.Trainer(
-        **{
-            "max_epochs": config.epochs,
-            "accelerator": "auto",
-            "devices": "auto",
-            "strategy": "auto",
-            "precision": config.precision,
-            "callbacks": [
-                best,
-                newest,
-                stop,
-                _Stopped(stop),
-                _Brought(folder),
-                *limits,
-                *([TQDMProgressBar(refresh_rate=10)] if config.progress else []),
-            ],
-            "enable_progress_bar": config.progress,
-            "enable_model_summary": False,
-            "logger": CSVLogger(folder, name="log"),
-            "gradient_clip_val": 1.0,
-            "log_every_n_steps": log_every,
-            "num_sanity_val_steps": 0,
-        }
-        | more
-    )
-    trainer.fit(
-        task,
-        seen,
-        None if data is not None else DataLoader(held, batch_size=None),
-        datamodule=data,
-        ckpt_path=str(last) if last.exists() else None,
-        weights_only=False,
-    )
+    callbacks = [best, newest, stop, _Stopped(stop), _Brought(folder), *limits]
+    with _needful():
+        trainer = lightning.Trainer(**_choices(config, folder, callbacks, log_every=log_every) | more)
+        with _stoppable(trainer, last):
+            trainer.fit(
+                task,
+                seen,
+                None if data is not None else DataLoader(held, batch_size=None),
+                datamodule=data,
+                ckpt_path=str(last) if last.exists() else None,
+                weights_only=False,
+            )
     # Not best.best_model_path: a folder that was brought from elsewhere is at another place than the checkpoint says.
     kept = torch.load(folder / BEST, weights_only=False, map_location="cpu")
     task.load_state_dict(kept["state_dict"])
@@ -210,6 +196,68 @@ def fitted(
         "epochs": trainer.current_epoch,
         "steps": trainer.global_step,
         "kept_step": kept["global_step"],
-        "stopped": "early stopping" if stop.stopped_epoch else "cut short",
+        "stopped": _end(stop, trainer, config),
         "best_validation": float("nan") if best.best_model_score is None else float(best.best_model_score),
     }
+
+
+def _choices(config: Fit, folder: Path, callbacks: Sequence[Callback], *, log_every: int) -> dict[str, Any]:
+    """What Lightning's Trainer is told of every training."""
+    return {
+        "max_epochs": config.epochs,
+        "accelerator": "auto",
+        "devices": "auto",
+        "strategy": "auto",
+        "precision": config.precision,
+        "callbacks": [*callbacks, *([TQDMProgressBar(refresh_rate=10)] if config.progress else [])],
+        "enable_progress_bar": config.progress,
+        "enable_model_summary": False,
+        "logger": CSVLogger(folder, name="log"),
+        "gradient_clip_val": 1.0,
+        "log_every_n_steps": log_every,
+        "num_sanity_val_steps": 0,
+    }
+
+
+def _end(stop: EarlyStopping, trainer: lightning.Trainer, config: Fit) -> str:
+    """How a training ended, as `eo.card.Training` has it."""
+    if stop.stopped_epoch:
+        return "early stopping"
+    return "ended as planned" if trainer.current_epoch >= config.epochs else "cut short"
+
+
+@contextmanager
+def _stoppable(trainer: lightning.Trainer, last: Path) -> Iterator[None]:
+    """Let KeyboardInterrupt be one, saying what to do: Lightning makes an exit with status 1 of it.
+
+    It also has later ones ignored, for good.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SIGTERMException:
+        raise
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, before)
+        where = "it goes on from its last checkpoint" if last.exists() else "it begins anew, there is no checkpoint yet"
+        raise KeyboardInterrupt(f"run the same command again: {where}") from None
+
+
+@contextmanager
+def _needful() -> Iterator[None]:
+    """Keep advertisements and NEEDLESS from the terminal, and nothing else."""
+    log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    log.addFilter(_is_no_tip)
+    try:
+        with warnings.catch_warnings():
+            for message in NEEDLESS:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        log.removeFilter(_is_no_tip)
+
+
+def _is_no_tip(record: logging.LogRecord) -> bool:
+    return "Tip: For seamless" not in record.getMessage()

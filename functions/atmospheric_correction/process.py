@@ -128,13 +128,14 @@ class AtmosphericCorrection:
         """Bytes of a pixel in the files, at most."""
         return 2 * len(inputs.bands) + 1
 
-    def check(self, plan: Plan) -> None:
+    def check(self, plan: Plan) -> tuple[str, ...]:
         """Refuse what cannot be corrected or written, before any work is done."""
         check(plan)
         Place.of(plan.grid, whole(plan))
         # Whoever plans may have no models; whoever has them learns here that one is damaged.
         with suppress(InvalidInput):
             read_item(plan.inputs["model"])
+        return ()
 
     def merge(self, parts: list[Part], io: ResultIO) -> Result:
         """Join the files, draw the picture, describe the result."""
@@ -142,5 +143,5 @@ class AtmosphericCorrection:
         from eo import lineage  # noqa: PLC0415
 
         (model,) = lineage.models(io.plan)
-        io.write(MODEL_ITEM, read_item(model["name"]))
+        io.write(MODEL_ITEM, lineage.model_item(model["name"]))
         return merge(parts, io, model={**model, "href": f"./{MODEL_ITEM}"})

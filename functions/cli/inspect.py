@@ -51,7 +51,18 @@ def point_cloud(file: Path, picture: Path | None) -> None:
     print(f"{'picture':<20}{target}")
 
 
+OTHERS = {
+    ".parquet": "GeoParquet, read it with QGIS or GeoPandas (`geopandas.read_parquet`)",
+    ".geojson": "GeoJSON, read it with QGIS or GeoPandas (`geopandas.read_file`)",
+    ".json": "JSON, read it with a text editor or a browser",
+    ".png": "a picture, open it in a browser",
+}
+"""What else results hold, by the ends of names, and what shows it."""
+
+
 def _header(file: Path) -> PlyHeader:
+    if file.is_file() and file.suffix in OTHERS:
+        raise InvalidInput(f"inspect knows PLY and GeoTIFF files; {file.name} is {OTHERS[file.suffix]}")
     try:
         return read_header(file)
     except OSError as error:

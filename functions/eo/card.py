@@ -104,8 +104,9 @@ class Training(Record):
     """Version or digest of the code that trained it."""
     command: Text
     epochs: Annotated[int, Field(ge=0)]
-    stopped: Literal["early stopping", "cut short", "not trained"]
-    """Whether training ended by itself; "not trained" is for tables, and for what is fitted in one go."""
+    stopped: Literal["early stopping", "ended as planned", "cut short", "not trained"]
+    """Whether training ended by itself, before its last epoch or with it; older cards say "cut short" of the latter too.
+    "not trained" is for tables, and for what is fitted in one go."""
     start: Annotated[str, Field(pattern=DATE_TIME)] = "2015-06-23T00:00:00Z"
     """First time of the data, or of what simulated data stand for: Sentinel-2A's launch."""
     end: Annotated[str, Field(pattern=DATE_TIME)] = "9999-12-31T23:59:59Z"

@@ -3,7 +3,7 @@
 All of them are JSON on the store. A plan is the whole truth about a job: units read it and nothing else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from pydantic import BaseModel, Field
@@ -251,8 +251,11 @@ class Process(Protocol):
         """Bytes of the result for each such pixel."""
         ...
 
-    def check(self, plan: Plan) -> None:
-        """Refuse a plan that cannot work, before anything of it is done. Raises InvalidInput."""
+    def check(self, plan: Plan) -> Sequence[str]:
+        """Refuse a plan that cannot work, before anything of it is done; gives notes of its own on one that can.
+
+        Raises InvalidInput.
+        """
         ...
 
     def merge(self, parts: list[Part], io: "ResultIO") -> Result:

@@ -3,6 +3,8 @@
 Everything here is read from the plan. Paths of the machine and credentials stay out: a local file is named, not placed.
 """
 
+import base64
+import json
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -12,9 +14,11 @@ from eo.catalog import Asset, Scene
 from eo.correction import CorrectionInputs
 from eo.inputs import LOCAL_INPUTS
 from eo.job import ElevationSource, ImageSource, Plan
-from eo.model import read_card
+from eo.model import read_card, read_item
 
 Json = dict[str, Any]
+SHA2_256 = "1220"
+"""Multihash prefix: function 0x12, 32 bytes (https://github.com/multiformats/multihash)."""
 
 
 def sources(plan: Plan) -> list[Json]:
@@ -65,10 +69,13 @@ def _elevation(plan: Plan, sheets: list[ElevationSource]) -> Json:
 
 
 def links(plan: Plan) -> list[dict[str, str]]:
-    """`derived_from`: the scenes' items, and the elevation where it has an address."""
-    found = [
-        {"rel": "derived_from", "href": public(scene.href), "title": scene.id} for scene in plan.scenes if scene.href
-    ]
+    """`derived_from`: the scenes' items and the elevation, where they have addresses.
+
+    A file of this machine has none that may be told, and its bare name would be looked for beside the result: such scenes
+    are named in `sources` alone.
+    """
+    addresses = [(scene, public(scene.href)) for scene in plan.scenes]
+    found = [{"rel": "derived_from", "href": href, "title": scene.id} for scene, href in addresses if "://" in href]
     for link in found:
         if link["href"].endswith(".json") or link["href"].startswith("http"):
             link["type"] = "application/geo+json"
@@ -98,6 +105,24 @@ def models(plan: Plan) -> list[dict[str, str]]:
         return []
     card = read_card(plan.inputs["model"])
     return [{"name": card.name, "digest": card.digest}]
+
+
+def model_item(name: str) -> bytes:
+    """The STAC item of a model as a result has it beside its files. Raises as `eo.model.read_item` does.
+
+    Files of the model's folder are not delivered: the copy names them by their digests, for MLM wants them named.
+    """
+    item = json.loads(read_item(name))
+    item["assets"] = {key: _elsewhere(asset) for key, asset in item.get("assets", {}).items()}
+    return (json.dumps(item, indent=1) + "\n").encode()
+
+
+def _elsewhere(asset: Json) -> Json:
+    """A file that does not lie beside the item, by its SHA-256 (RFC 6920, "Naming Things with Hashes")."""
+    digest = bytes.fromhex(asset["file:checksum"].removeprefix(SHA2_256))
+    name = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    title = f"{asset['title']} ({PurePath(asset['href']).name} of the model's folder, not delivered)"
+    return asset | {"href": f"ni:///sha-256;{name}", "title": title}
 
 
 def public(href: str) -> str:

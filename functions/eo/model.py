@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from eo import strict_json
-from eo.card import CARD, DIGEST, ITEM, NAME, NETWORK, Card, Tensor
+from eo.card import CARD, DIGEST, ITEM, NAME, NETWORK, Card, Task, Tensor
 from eo.errors import CorruptData, InvalidInput
 
 if TYPE_CHECKING:
@@ -103,9 +103,9 @@ def tables(name: str) -> Model:
     return Model(card, files, None)
 
 
-def read_card(name: str) -> Card:
-    """The card alone: its files are not looked at. Raises as `load` does."""
-    folder = find(name)
+def read_card(name: str, *, task: Task | None = None) -> Card:
+    """The card alone: its files are not looked at. Raises as `load` does, and then names the models of the `task`."""
+    folder = find(name, task=task)
     return _card(folder, _read(folder / CARD))
 
 
@@ -130,19 +130,28 @@ def read_item(name: str) -> bytes:
     return data
 
 
-def find(name: str) -> Path:
-    """The folder of a model. Raises InvalidInput where there is none."""
+def find(name: str, *, task: Task | None = None) -> Path:
+    """The folder of a model. Raises InvalidInput where there is none, and names those of the `task`."""
     chosen = os.environ.get(FOLDER)
     places = (Path(chosen),) if chosen else PLACES
     if re.fullmatch(NAME, name):
         for place in places:
             if (place / name / CARD).is_file():
                 return place / name
-    known = sorted({path.parent.name for place in places for path in place.glob(f"*/{CARD}")})
+    cards = (path for place in places for path in place.glob(f"*/{CARD}"))
+    known = sorted({path.parent.name for path in cards if task in {None, _task(path)}})
     raise InvalidInput(
         f"there is no model {name!r} in {' or '.join(map(str, places))}: choose one of {', '.join(known) or 'none'}, "
         f"or set {FOLDER} to the folder that holds it"
     )
+
+
+def _task(path: Path) -> str | None:
+    """What the model of a card does; None where the file is no card."""
+    try:
+        return Card.model_validate_json(path.read_bytes()).task
+    except (OSError, ValidationError):
+        return None
 
 
 def checked(folder: Path, *, threads: int = 1) -> Model:

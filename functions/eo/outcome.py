@@ -30,9 +30,10 @@ def attributions(plan: Plan) -> list[str]:
 
 def left_out(counts: Mapping[str, int], plan: Plan) -> list[str]:
     """What became of the pixels that are not in the result."""
+    snow = "snow, " if any(stage.sources and stage.sources.mask_snow for stage in plan.stages) else ""
     reasons = {
         "empty": "no scene has data",
-        "masked": "there are clouds, shadows or defects",
+        "masked": f"there are clouds, {snow}shadows or defects",
         "clouded": "the corrector found clouds",
         "void": f"{plan.elevation_name} has no elevation",
     }

@@ -26,10 +26,10 @@ _SCL_CODES = 12
 _LARGEST_DN = 65535
 
 
-def _scl_masked() -> NDArray[np.bool_]:
+def _scl_masked(*others: int) -> NDArray[np.bool_]:
     masked = np.ones(256, np.bool_)
     masked[:_SCL_CODES] = False
-    masked[[0, 1, 3, 8, 9, 10]] = True
+    masked[[0, 1, 3, 8, 9, 10, *others]] = True
     masked.flags.writeable = False
     return masked
 
@@ -40,6 +40,8 @@ SCL_MASKED = _scl_masked()
 0 no data, 1 saturated or defective, 3 cloud shadow, 8 and 9 cloud, 10 thin cirrus (Sentinel-2 Products Specification
 Document, "Scene Classification"), and 12 and more, which do not exist but appear in lossy copies. 11, snow, is ground.
 """
+SCL_MASKED_WITH_SNOW = _scl_masked(11)
+"""The same where snow is no ground, for what knows nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)

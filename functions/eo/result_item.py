@@ -18,8 +18,6 @@ from eo.geolocate import LONLAT
 from eo.job import Plan
 
 STAC_VERSION = "1.1.0"
-SHA2_256 = "1220"
-"""Multihash prefix: function 0x12, 32 bytes (https://github.com/multiformats/multihash)."""
 SENTINEL_NOTICE = "https://sentinel.esa.int/documents/247904/690755/Sentinel_Data_Legal_Notice"
 PICTURE = "image/png"
 
@@ -56,7 +54,7 @@ def asset(name: str, media_type: str, title: str, role: str, files: Mapping[str,
         "title": title,
         "roles": [role],
         "file:size": files[name][0],
-        "file:checksum": SHA2_256 + files[name][1],
+        "file:checksum": lineage.SHA2_256 + files[name][1],
     }
 
 

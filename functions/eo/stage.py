@@ -40,6 +40,8 @@ class Sources(Record):
     the bbox holds one; 0 for none but those of the bbox. The target grid's own pixels then begin at the CRS's zero."""
     masked: bool = False
     """Whether the variable `masked` is needed: 1 where there is data, but none that the classes call ground."""
+    mask_snow: bool = False
+    """Whether snow (class 11) is no ground either."""
 
     @property
     def all_bands(self) -> tuple[str, ...]:

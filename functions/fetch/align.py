@@ -11,7 +11,7 @@ from eo.geoid import ELLIPSOIDAL, undulation
 from eo.geolocate import Geolocation, source_window, taken
 from eo.grid import RasterGrid, Window
 from eo.job import ImageSource, Part, Unit
-from eo.radiometry import SCL_MASKED, Radiometry, shift_lut
+from eo.radiometry import SCL_MASKED, SCL_MASKED_WITH_SNOW, Radiometry, shift_lut
 from eo.resample import bicubic_dn, bilinear_dn, nearest
 from eo.unit_io import UnitIO
 from fetch.surface import elevation
@@ -124,8 +124,9 @@ def _masked(name: str, source: ImageSource, window: Window, io: UnitIO) -> NDArr
     """Which pixels of a window of the target grid are not ground, by the class of the pixel in which the centre lies."""
     grid = io.plan.grid
     local = source.grid.to_sibling(grid.crs)
+    no_ground = SCL_MASKED_WITH_SNOW if io.plan.sources_wanted.mask_snow else SCL_MASKED
     if local.crs != grid.crs:
-        return SCL_MASKED.take(_resampled(name, local, window, io, kernel=_code, dtype=np.uint8))
+        return no_ground.take(_resampled(name, local, window, io, kernel=_code, dtype=np.uint8))
     # In one CRS a column decides on the column and a row on the row: no coordinates for each pixel.
     result = np.ones(window.shape, bool)
     cols = np.floor((grid.x(0.5) - local.x + np.arange(window.col, window.col_end) * grid.resolution) / local.dx)
@@ -136,7 +137,7 @@ def _masked(name: str, source: ImageSource, window: Window, io: UnitIO) -> NDArr
         return result
     cols, rows = cols[on_cols].astype(np.intp), rows[on_rows].astype(np.intp)
     part = Window(int(cols[0]), int(rows[0]), int(cols[-1] - cols[0]) + 1, int(rows[-1] - rows[0]) + 1)
-    masked = SCL_MASKED.take(io.cube.read(name, part))
+    masked = no_ground.take(io.cube.read(name, part))
     # Both axes ascend without gaps: the pixels on the raster are one block.
     block = result[on_rows[0] : on_rows[-1] + 1, on_cols[0] : on_cols[-1] + 1]
     block[...] = masked.take(cols - part.col, axis=1).take(rows - part.row, axis=0)

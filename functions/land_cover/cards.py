@@ -1,12 +1,13 @@
 """Which models judge land cover: what their cards have to say. Nothing heavy is imported, for plan and api."""
 
-from eo.card import Card
+from eo.card import Card, Task
 from eo.errors import InvalidInput
 from eo.job import Plan
 from eo.model import read_card
 from land_cover.labels import CLASSES
 from land_cover.patches import METRES, PATCH
 
+TASK: Task = "scene-classification"
 INPUT, OUTPUT = "patches", "probabilities"
 THRESHOLD = 0.5
 """Where the card has none of its own."""
@@ -14,14 +15,14 @@ THRESHOLD = 0.5
 
 def card(name: str) -> Card:
     """The card of a model that judges patches. Raises InvalidInput where it does something else."""
-    found = read_card(name)
+    found = read_card(name, task=TASK)
     shapes = {tensor.name: (tensor.dtype, tensor.shape) for tensor in (*found.inputs, *found.outputs)}
     wanted = {
         INPUT: ("float32", ("batch", len(found.bands), PATCH, PATCH)),
         OUTPUT: ("float32", ("batch", len(CLASSES))),
     }
     fits = {
-        f"the task {found.task}, not scene-classification": found.task == "scene-classification",
+        f"the task {found.task}, not {TASK}": found.task == TASK,
         f"{len(found.classes)} classes, not the {len(CLASSES)} of BigEarthNet in their order": found.classes == CLASSES,
         f"level {found.level}, not L2A": found.level == "L2A",
         f"pixels of {found.grid.metres:g} m, not {METRES} m": found.grid.metres == METRES,
@@ -48,6 +49,11 @@ def check_demo(plan: Plan, found: Card) -> None:
             "one, of which it knows nothing: choose a model trained on BigEarthNet, or give allow_demo_model (--allow-demo-model) "
             "for results that are no more than a demonstration, and say so"
         )
+
+
+def named(found: Card) -> str:
+    """The model as each patch names it, so that tables that have lost their metadata still tell a demonstration."""
+    return f"{found.name} (trained on generated patches: demonstration only)" if found.synthetic else found.name
 
 
 def warning(found: Card) -> str:

@@ -15,7 +15,7 @@ from eo.radiometry import SATURATION, reflectance
 from eo.unit_io import UnitIO
 from land_cover import cards
 from land_cover.cards import INPUT, OUTPUT
-from land_cover.patches import CLOUDY, INCOMPLETE, OK, PATCH, RECORD, SATURATED, STATUSES, Records, lies_on
+from land_cover.patches import INCOMPLETE, MASKED, OK, PATCH, RECORD, SATURATED, STATUSES, Records, lies_on
 
 BATCH = 4
 """Patches that the network gets at a time, always so many: other numbers could take other kernels, and other bits. Measured
@@ -126,7 +126,7 @@ class Ground:
         lacking = np.stack([_counted(flags)[asked] for flags in (self.masked, self.missing, self.saturated)])
         for name, counts in zip(("masked", "missing", "saturated"), lacking, strict=True):
             made[name] = counts
-        reason = np.array([CLOUDY, INCOMPLETE, SATURATED], np.uint8)[lacking.argmax(axis=0)]
+        reason = np.array([MASKED, INCOMPLETE, SATURATED], np.uint8)[lacking.argmax(axis=0)]
         made["status"] = np.where(lacking.sum(axis=0) <= limit * PATCH * PATCH, OK, reason)
         for record, row, col in zip(made, rows, cols, strict=True):
             if record["status"] == OK:

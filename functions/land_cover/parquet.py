@@ -81,7 +81,7 @@ def _schema() -> "Schema":
     from arro3.core import DataType, Field, Schema  # noqa: PLC0415
 
     text, share = DataType.string(), DataType.float32()
-    known = {"id": text, "status": text, GEOMETRY: DataType.binary(), BOX: DataType.struct(_corners())}
+    known = {"id": text, "status": text, "model": text, GEOMETRY: DataType.binary(), BOX: DataType.struct(_corners())}
     known |= dict.fromkeys(SHARES, share) | {"scenes": DataType.uint16()}
     maybe = {
         "labels": DataType.list(Field("element", text, nullable=False)),
@@ -93,7 +93,7 @@ def _schema() -> "Schema":
     }
     types = known | maybe
     names = ["id", "status", "labels", "most_probable", "probability", *PROBABILITY_COLUMNS, *SHARES]
-    names += ["scene", "datetime", "scenes", BOX, GEOMETRY]
+    names += ["scene", "datetime", "scenes", "model", BOX, GEOMETRY]
     return Schema([Field(name, types[name], nullable=name in maybe) for name in names])
 
 

@@ -22,9 +22,10 @@ BLOCK = 16
 and with blocks of 16 the chunks at their rims make it decode 2.3 times what it needs; with 8 it would be 4.2 times."""
 TILING = Tiling(stride=PATCH, used=PATCH, margin=0, block=BLOCK)
 
-OK, CLOUDY, INCOMPLETE, SATURATED = range(4)
-STATUSES = ("ok", "cloudy", "incomplete", "saturated")
-"""By code. A patch that is not ok is not judged, for want of pixels: what most of those that it lacks are."""
+OK, MASKED, INCOMPLETE, SATURATED = range(4)
+STATUSES = ("ok", "masked", "incomplete", "saturated")
+"""By code. A patch that is not ok is not judged, for want of pixels: what most of those that it lacks are.
+Masked: cloud, shadow, snow or a defect, by the scene classification."""
 
 RECORD = np.dtype(
     [
@@ -52,6 +53,11 @@ def corner(records: Records) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def lies_on(grid: TargetGrid) -> bool:
     """Whether a grid's pixels are those of the patches."""
     return grid.resolution == METRES and grid.phase_x == grid.phase_y == 0
+
+
+def patch_count(count: int) -> str:
+    """So many patches."""
+    return f"{count:,} patch{'' if count == 1 else 'es'}"
 
 
 def slug(text: str) -> str:

@@ -1,5 +1,6 @@
 """The process `land-cover`: Sentinel-2 L2A to the labels of BigEarthNet, patch by patch."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
@@ -28,7 +29,7 @@ from land_cover.files import (
     STATISTICS,
     TABLE,
 )
-from land_cover.patches import EDGE, METRES, PATCH, TILING
+from land_cover.patches import EDGE, METRES, PATCH, TILING, patch_count
 
 JUDGE_BYTES_PER_PIXEL = 20_000
 """Of a patch, of which a unit has 256: their bands and masks, and the network (measured: bench/land_cover_speed.py)."""
@@ -36,7 +37,7 @@ MAX_PATCHES = 1_000_000
 """Patches of a job: 1.44 million square kilometres. The merge holds 95 bytes of each, its raster's 76 with their copies and
 one row group of the table at a time: measured, it then has 0.72 GB at most (a Lambda function's 1,769 MiB are 1.85)."""
 GEOJSON_BYTES = 2_000
-"""Of a patch in the GeoJSON, at most: one with all 19 labels has 1,780."""
+"""Of a patch in the GeoJSON, at most: one with all 19 labels and the longest name of a model has 1,911."""
 MAX_PATCHES_ON_LAMBDA = 250_000
 """There the GeoJSON waits for S3 in the merge function's temporary folder, which has 512 MiB."""
 TEN_METRES = ("B02", "B03", "B04", "B08")
@@ -62,13 +63,17 @@ class LandCoverInputs(CubeInputs):
             description="let a model that has learnt from generated patches alone judge real scenes, and mark the result"
         ),
     ] = False
+    mask_clouds: Annotated[
+        bool,
+        Field(description="leave out clouds, shadows, snow and defective pixels by the scene classification"),
+    ] = True
     max_unusable: Annotated[
         float,
         Field(
             ge=0,
             le=0.5,
             allow_inf_nan=False,
-            description="share of a patch's pixels that may be cloudy, missing or saturated; with more it is not judged",
+            description="share of a patch's pixels that may be masked, missing or saturated, at most 0.5; with more it is not judged",
         ),
     ] = 0.05
 
@@ -154,6 +159,8 @@ class LandCover:
                 resampling=card.resampling or "bilinear",
                 squares=EDGE,
                 masked=True,
+                # BigEarthNet's authors leave its snowy and cloudy patches out of training, and so no model knows snow.
+                mask_snow=True,
             ),
             Stage(
                 name="judge",
@@ -172,9 +179,12 @@ class LandCover:
         """Bytes of a pixel in the files, at most: a patch's 14,400 have about 2,000."""
         return 1
 
-    def check(self, plan: Plan) -> None:
-        """Refuse what cannot be judged or written, before any work is done."""
+    def check(self, plan: Plan) -> tuple[str, ...]:
+        """Refuse what cannot be judged or written, before any work is done; say how much it is, and by what model."""
+        from land_cover import scale  # noqa: PLC0415 - api needs no projections
+
         epsg(plan.grid.crs)
+        scale.check(plan)
         for source in plan.sources.values():
             if isinstance(source, ImageSource) and source.band in TEN_METRES and source.grid.dx > METRES:
                 raise InvalidInput(
@@ -188,8 +198,11 @@ class LandCover:
                 f"the job has {patches:,} patches around bbox {plan.bbox}, the merge takes at most {most:,}: order parts of "
                 "the area as jobs of their own"
             )
-        cards.check_demo(plan, cards.card(plan.inputs["model"]))
-        read_item(plan.inputs["model"])
+        card = cards.card(plan.inputs["model"])
+        cards.check_demo(plan, card)
+        read_item(card.name)
+        most = math.ceil(plan.predicted.pixels / PATCH**2)
+        return (*filter(None, [cards.warning(card)]), f"up to {patch_count(most)} of {EDGE:,} m touch the bbox")
 
     def merge(self, parts: list[Part], io: ResultIO) -> Result:
         """Write tables, rasters and map; describe the result."""
@@ -197,5 +210,5 @@ class LandCover:
         from land_cover.result import merge  # noqa: PLC0415
 
         (model,) = lineage.models(io.plan)
-        io.write(MODEL_ITEM, read_item(model["name"]))
+        io.write(MODEL_ITEM, lineage.model_item(model["name"]))
         return merge(parts, io, model={**model, "href": f"./{MODEL_ITEM}"})

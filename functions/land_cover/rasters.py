@@ -17,11 +17,17 @@ UNSEEN = 0
 FIRST, FIRST_STATUS = 1, 1 + len(CLASSES)
 """Codes of the first class, and of the first reason not to judge: the others follow in their order."""
 GREYS: Mapping[str, tuple[int, int, int]] = {
-    "cloudy": (150, 150, 150),
+    "masked": (150, 150, 150),
     "incomplete": (110, 110, 110),
     "saturated": (70, 70, 70),
 }
-NAMES = ("no data", *CLASSES, *STATUSES[OK + 1 :])
+REASONS: Mapping[str, str] = {
+    "masked": "masked: cloud, shadow or snow",
+    "incomplete": "incomplete: no data",
+    "saturated": "saturated",
+}
+"""Why a patch is not judged, by its status."""
+NAMES = ("outside of the job", *CLASSES, *(REASONS[name] for name in STATUSES[OK + 1 :]))
 """By code."""
 PALETTE = ((0, 0, 0), *(COLOURS[name] for name in CLASSES), *(GREYS[name] for name in STATUSES[OK + 1 :]))
 

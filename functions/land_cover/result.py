@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,18 @@ from land_cover import cards, geojson, parquet, rasters
 from land_cover.files import GEOJSON, ITEM, LABELS, MAP, NAMES, PARQUET, PROBABILITIES, STATISTICS
 from land_cover.item import stac_item
 from land_cover.labels import CLASSES
-from land_cover.patches import EDGE, OK, RECORD, STATUSES, Records, most_probable
+from land_cover.patches import EDGE, OK, RECORD, STATUSES, Records, most_probable, patch_count
 from land_cover.pictures import picture
 from land_cover.table import Table
+
+TITLES: Mapping[str, str] = {
+    PARQUET: f"probabilities and labels of {len(CLASSES)} classes",
+    GEOJSON: f"probabilities and labels of {len(CLASSES)} classes",
+    PROBABILITIES: f"the probability of each of {len(CLASSES)} classes",
+    LABELS: f"the most probable of {len(CLASSES)} classes",
+    STATISTICS: "how many by class and by what became of them",
+}
+"""What the files hold, by name."""
 
 
 def merge(parts: list[Part], io: ResultIO, *, model: Mapping[str, str]) -> Result:
@@ -34,21 +44,23 @@ def merge(parts: list[Part], io: ResultIO, *, model: Mapping[str, str]) -> Resul
     records = patches(parts, io)
     if not len(records):
         raise NothingFound(f"no pixel has its centre in bbox {plan.bbox}: pixels are 10 m wide, choose a larger bbox")
-    told = metadata(plan, card, model)
-    table = Table(plan, cards.thresholds(card))
+    told = partial(metadata, plan, card, model)
+    table = Table(plan, cards.thresholds(card), cards.named(card))
     codes = rasters.codes(records, plan)
     counts = Counter({name: sum(part.counts[name] for part in parts) for name in STATUSES})
-    drawn = picture(codes, title=title(plan), notices=attributions(plan), warning=cards.warning(card))
+    drawn = picture(
+        codes, title=f"{title(plan)}: {TITLES[LABELS]}", notices=attributions(plan), warning=cards.warning(card)
+    )
     io.write(MAP, png(drawn))
-    io.write(STATISTICS, (json.dumps(statistics(records, card, told), indent=1) + "\n").encode())
-    io.write(PARQUET, parquet.document(records, table, told))
-    io.stream(GEOJSON, geojson.document(records, table, told))
+    io.write(STATISTICS, (json.dumps(statistics(records, card, told(STATISTICS)), indent=1) + "\n").encode())
+    io.write(PARQUET, parquet.document(records, table, told(PARQUET)))
+    io.stream(GEOJSON, geojson.document(records, table, told(GEOJSON)))
     io.write(NAMES, rasters.names_document())
     for name, raster, bands in (
         (PROBABILITIES, rasters.PROBABILITY_RASTER, list(rasters.probabilities(records, plan))),
         (LABELS, rasters.LABEL_RASTER, [codes]),
     ):
-        cog.write(io, name, bands, raster=raster, place=rasters.place(plan), metadata=told)
+        cog.write(io, name, bands, raster=raster, place=rasters.place(plan), metadata=told(name))
     summary: dict[str, Any] = {
         "message": f"{patch_count(counts['ok'])} judged",
         "bytes": sum(io.sizes.values()),
@@ -57,7 +69,6 @@ def merge(parts: list[Part], io: ResultIO, *, model: Mapping[str, str]) -> Resul
         "model": dict(model),
         "attributions": attributions(plan),
         "notes": [
-            *filter(None, [cards.warning(card)]),
             *plan.notes,
             *left_out(align_counts(io), plan),
             *_notes(counts),
@@ -81,11 +92,11 @@ def patches(parts: list[Part], io: ResultIO) -> Records:
     return records[np.lexsort((records["col"], records["row"]))]
 
 
-def metadata(plan: Plan, card: Card, model: Mapping[str, str]) -> dict[str, str]:
-    """What the tables and GeoTIFFs say of themselves."""
+def metadata(plan: Plan, card: Card, model: Mapping[str, str], name: str) -> dict[str, str]:
+    """What a table or GeoTIFF says of itself, by the file's name."""
     warning = cards.warning(card)
     return {
-        "TITLE": title(plan),
+        "TITLE": f"{title(plan)}: {TITLES[name]}",
         **({"WARNING": warning} if warning else {}),
         "GENERATOR": f"{plan.software}, process {plan.process} {plan.version}",
         "SCENES": "; ".join(f"{scene.id} {scene.datetime}" for scene in plan.scenes),
@@ -95,10 +106,10 @@ def metadata(plan: Plan, card: Card, model: Mapping[str, str]) -> dict[str, str]
 
 
 def title(plan: Plan) -> str:
-    """What the result is called."""
+    """What the result is called; its files add what they are."""
     days = sorted({scene.datetime[:10] for scene in plan.scenes})
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    return f"Land cover of patches of {EDGE:,} m, {when}: the most probable of 19 classes"
+    return f"Land cover of patches of {EDGE:,} m, {when}"
 
 
 def statistics(records: Records, card: Card, told: Mapping[str, str]) -> dict[str, Any]:
@@ -134,16 +145,11 @@ def bounds(records: Records) -> dict[str, list[float]]:
     }
 
 
-def patch_count(count: int) -> str:
-    """So many patches."""
-    return f"{count:,} patch{'' if count == 1 else 'es'}"
-
-
 def _notes(counts: Counter[str]) -> list[str]:
     """How many patches were not judged, and why."""
     total = max(counts.total(), 1)
     return [
-        f"{name}, not judged: {patch_count(counts[name])} ({share(counts[name] / total)})"
+        f"{rasters.REASONS[name]}; not judged: {patch_count(counts[name])} ({share(counts[name] / total)})"
         for name in STATUSES[OK + 1 :]
         if counts[name]
     ]

@@ -22,6 +22,8 @@ class Table:
     plan: Plan
     thresholds: tuple[float, ...]
     """Probability from which a patch has a label, by class."""
+    model: str
+    """What judged the patches."""
 
     def columns(self, records: Records) -> dict[str, list[Any]]:
         """Values by column, in the order of the columns. None: it was not judged, or nothing of a scene was used."""
@@ -47,6 +49,7 @@ class Table:
             "scene": [scene and scene.id for scene in of_scene],
             "datetime": [scene and scene.datetime for scene in of_scene],
             "scenes": records["scenes"].tolist(),
+            "model": [self.model] * len(records),
         }
 
 

@@ -231,8 +231,8 @@ def _planned(
             *(f"{name} is withheld: no elevation there" for name in heights.withheld),
         ),
     )
-    process.check(plan)
-    return Planned(plan, units, traffic)
+    told = plan.model_copy(update={"notes": (*process.check(plan), *plan.notes)})
+    return Planned(told, units, traffic)
 
 
 def find_scenes(

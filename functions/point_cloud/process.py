@@ -110,10 +110,11 @@ class PointCloud:
         """Bytes of a vertex."""
         return BYTES_PER_POINT[inputs.coordinates]
 
-    def check(self, plan: Plan) -> None:
+    def check(self, plan: Plan) -> tuple[str, ...]:
         """Refuse what cannot be corrected, where that is asked for."""
         if plan.inputs["correct"]:
             check(plan)
+        return ()
 
     def merge(self, parts: list[Part], io: ResultIO) -> Result:
         """Join the bodies, draw the pictures, describe the result."""

@@ -94,6 +94,23 @@ def test_inspect_of_a_foreign_or_broken_file(
     assert not path.with_suffix(".inspect.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("land_cover.parquet", "geopandas.read_parquet"),
+        ("land_cover.geojson", "QGIS"),
+        ("statistics.json", "text editor"),
+        ("land_cover.png", "browser"),
+    ],
+)
+def test_inspect_of_another_file_of_a_result_says_what_shows_it(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).write_bytes(b"{}")
+    shown = Machine(tmp_path).run("inspect", str(tmp_path / name))
+    assert shown.code == 2
+    assert f"inspect knows PLY and GeoTIFF files; {name} is " in shown.complaint
+    assert words in shown.complaint
+
+
 def geotiff(path: Path, values: np.ndarray[Any, Any], **more: Any) -> Path:
     """Bands (bands, rows, columns) in tiles of 256 pixels, with overviews at a half and a quarter."""
     count, height, width = values.shape

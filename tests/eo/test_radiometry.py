@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eo.errors import CorruptData, InvalidInput
-from eo.radiometry import SCL_MASKED, Radiometry, common, shift_lut, stretch_lut
+from eo.radiometry import SCL_MASKED, SCL_MASKED_WITH_SNOW, Radiometry, common, shift_lut, stretch_lut
 
 DNS = st.integers(0, 65535)
 OFFSETS = st.integers(-3000, 1000)
@@ -125,3 +125,4 @@ def test_a_quantification_must_be_positive() -> None:
 def test_clouds_shadows_defects_and_unknown_classes_are_masked_and_snow_is_not() -> None:
     assert SCL_MASKED.shape == (256,)
     assert np.flatnonzero(~SCL_MASKED).tolist() == [2, 4, 5, 6, 7, 11]
+    assert np.flatnonzero(SCL_MASKED != SCL_MASKED_WITH_SNOW).tolist() == [11]

@@ -110,8 +110,9 @@ class Coarse:
     def sampled(self, inputs: Any) -> float:  # noqa: ARG002
         return 1.0
 
-    def check(self, plan: Plan) -> None:
+    def check(self, plan: Plan) -> tuple[str, ...]:  # noqa: ARG002
         """Anything goes."""
+        return ()
 
     def bytes_per_point(self, inputs: Any) -> int:  # noqa: ARG002
         return 4

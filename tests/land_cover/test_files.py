@@ -1,5 +1,7 @@
 """The files of a result, as independent readers find them."""
 
+import base64
+import hashlib
 import io
 import json
 import re
@@ -20,6 +22,8 @@ from pyproj import CRS, Transformer
 from rio_cogeo.cogeo import cog_validate
 
 from api.describe import description
+from eo.lineage import model_item
+from eo.model import find, read_item
 from l2a import Judged, Tile, judge, probabilities
 from land_cover import geojson, parquet
 from land_cover.item import EXTENSIONS
@@ -85,7 +89,7 @@ def test_the_table_is_geoparquet_of_the_patches(done: Judged) -> None:
     rows = table.to_pylist()
     corners = [(-row["bbox"]["ymax"], row["bbox"]["xmin"]) for row in rows]
     assert corners == sorted(corners)
-    assert [row["status"] for row in rows].count("cloudy") == 1
+    assert [row["status"] for row in rows].count("masked") == 1
 
 
 def test_the_geojson_says_the_same_in_degrees(done: Judged) -> None:
@@ -142,7 +146,13 @@ def test_gdal_knows_the_names_of_the_codes(done: Judged, tmp_path: Path) -> None
     rasterio.shutil.copy(done.out / "land_cover_most_probable.tif", tmp_path / "made.vrt", driver="VRT")
     text = (tmp_path / "made.vrt").read_text()
     names = [part.split("</Category>")[0] for part in text.split("<Category>")[1:]]
-    assert names == ["no data", *CLASSES, "cloudy", "incomplete", "saturated"]
+    assert names == [
+        "outside of the job",
+        *CLASSES,
+        "masked: cloud, shadow or snow",
+        "incomplete: no data",
+        "saturated",
+    ]
 
 
 def test_the_item_is_valid_and_says_what_it_was_made_of(done: Judged, tmp_path: Path) -> None:
@@ -153,8 +163,11 @@ def test_the_item_is_valid_and_says_what_it_was_made_of(done: Judged, tmp_path: 
     broken["assets"]["labels"]["bands"][0]["classification:classes"][3]["color_hint"] = "red"
     assert not validator(tmp_path, EXTENSIONS)(broken)["valid_stac"]
     assert {link["rel"] for link in item["links"]} == {"derived_from", "license"}
+    sources = item["properties"]["eo_shards:sources"]
+    assert [each["id"] for each in sources] == [TILE.id]
     assert {"rel": "derived_from", "href": "./model.json"}.items() <= item["links"][-1].items()
-    assert any(link["title"] == TILE.id for link in item["links"])
+    for link in item["links"]:  # nothing is looked for beside the result that is not there
+        assert "://" in link["href"] or (done.out / link["href"]).is_file()
     classes = item["assets"]["labels"]["bands"][0]["classification:classes"]
     assert [each["description"] for each in classes[1:20]] == list(CLASSES)
     assert classes[CLASSES.index("Urban fabric") + 1]["color_hint"] == "FF0000"
@@ -166,15 +179,50 @@ def test_the_item_is_valid_and_says_what_it_was_made_of(done: Judged, tmp_path: 
     )
     np.testing.assert_allclose((west, south, east, north), there, atol=1e-5)
     assert item["properties"]["eo_shards:demonstration"] is False
+    assert "snow" in done.notes
     for asset in item["assets"].values():
         path = done.out / asset["href"]
         assert path.stat().st_size == asset["file:size"]
 
 
+def test_each_file_s_title_says_what_it_holds(done: Judged) -> None:
+    titles = {
+        "land_cover.parquet": json.loads(pq.read_schema(done.out / "land_cover.parquet").metadata[b"geo"])["about"]
+    }
+    titles |= {name: json.loads((done.out / name).read_text()) for name in ("land_cover.geojson", "statistics.json")}
+    for name in ("land_cover_probabilities.tif", "land_cover_most_probable.tif"):
+        with rasterio.open(done.out / name) as file:
+            titles[name] = file.tags()
+    kinds = {name: found["TITLE"].partition("2026-07-12: ")[2] for name, found in titles.items()}
+    assert kinds == {
+        "land_cover.parquet": "probabilities and labels of 19 classes",
+        "land_cover.geojson": "probabilities and labels of 19 classes",
+        "statistics.json": "how many by class and by what became of them",
+        "land_cover_probabilities.tif": "the probability of each of 19 classes",
+        "land_cover_most_probable.tif": "the most probable of 19 classes",
+    }
+
+
+def test_the_model_s_item_names_no_file_that_is_not_delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy beside the results, of the model that this repository has: all else is as it was, and valid."""
+    monkeypatch.delenv("EO_SHARDS_MODELS", raising=False)
+    own = json.loads(read_item("land-cover-resnet26"))
+    copy = json.loads(model_item("land-cover-resnet26"))
+    assert copy == own | {"assets": copy["assets"]}
+    folder = find("land-cover-resnet26")
+    for key, name in (("model", "model.onnx"), ("card", "card.json")):
+        digest = base64.urlsafe_b64encode(hashlib.sha256((folder / name).read_bytes()).digest()).decode().rstrip("=")
+        assert own["assets"][key]["href"] == f"./{name}"
+        assert copy["assets"][key]["href"] == f"ni:///sha-256;{digest}"
+        assert f"{name} of the model's folder, not delivered" in copy["assets"][key]["title"]
+    answer = validator(tmp_path, own["stac_extensions"])(copy)
+    assert answer["valid_stac"], answer
+
+
 def test_the_statistics_are_those_of_the_table(done: Judged) -> None:
     found = json.loads((done.out / "statistics.json").read_text())
     rows = [row for row in done.rows().values() if row["status"] == "ok"]
-    assert (found["patches"], found["patches_by_status"]["cloudy"]) == (15, 1)
+    assert (found["patches"], found["patches_by_status"]["masked"]) == (15, 1)
     assert found["square_kilometres_judged"] == pytest.approx(14 * 1.44)
     for index, name in enumerate(CLASSES):
         told = found["classes"][name]
@@ -195,6 +243,18 @@ def test_the_map_shows_each_patch_in_its_colour_and_warns_in_red(done: Judged) -
     red = [((shown[..., 0] > 150) & (shown[..., 1:] < 100).all(axis=-1)).sum() for shown in (plain, warned)]
     assert red[0] == 0
     assert red[1] > 100
+
+
+def test_the_map_says_what_white_is_and_how_long_a_kilometre_is() -> None:
+    codes = np.full((10, 10), 3, np.uint8)
+    whole = picture(codes, title="T", notices=[], warning="")
+    codes[:, 5:] = 0
+    half = picture(codes, title="T", notices=[], warning="")
+    assert half.shape == whole.shape
+    legend = 12 + 400 + 12
+    assert (half[:, legend:] != whole[:, legend:]).any()  # an entry for what is outside
+    dark = (whole[:, legend:] == (40, 40, 40)).all(axis=-1).sum(axis=1)
+    assert dark.max() == pytest.approx(5_000 / 1_200 * 40, abs=2)  # of 5 km, the longest round one
 
 
 def test_large_maps_are_drawn_small() -> None:
@@ -243,16 +303,22 @@ def test_the_table_is_written_group_by_group(done: Judged, monkeypatch: pytest.M
     monkeypatch.setattr(parquet, "_batch", made)
     monkeypatch.setattr(parquet, "ROWS", 50)
     monkeypatch.setattr(parquet, "io", SimpleNamespace(BytesIO=lambda: file))
-    whole = parquet.document(records(300), Table(done.plan, (0.5,) * len(CLASSES)), {})
+    whole = parquet.document(records(300), Table(done.plan, (0.5,) * len(CLASSES), NAME), {})
     assert pq.ParquetFile(io.BytesIO(whole)).metadata.num_row_groups == len(written) == 6
     assert written == sorted(set(written)), "groups are made before those before them are written"
 
 
 def test_patches_take_no_more_of_the_geojson_than_the_plan_counts_with(done: Judged) -> None:
-    """With all labels, and a scene whose name is as long as names are, so that the merge's disk holds all on Lambda."""
+    """With all labels, and a scene and a model whose names are as long as names are, so that the merge's disk holds all on Lambda."""
     scene = replace(done.plan.scenes[0], id="S2A_MSIL2A_20260712T101031_N0511_R022_T32TPS_20260712T151031")
     plan = done.plan.model_copy(update={"scenes": (scene,)})
-    text = b"".join(geojson.document(records(500), Table(plan, (0.5,) * len(CLASSES)), {}))
+    text = b"".join(
+        geojson.document(
+            records(500),
+            Table(plan, (0.5,) * len(CLASSES), f"{'m' * 80} (trained on generated patches: demonstration only)"),
+            {},
+        )
+    )
     assert all(len(found["properties"]["labels"]) == len(CLASSES) for found in json.loads(text)["features"])
     assert 0.7 * GEOJSON_BYTES < len(text) / 500 < GEOJSON_BYTES
     assert merge_disk() >= MAX_PATCHES_ON_LAMBDA * GEOJSON_BYTES

@@ -99,10 +99,10 @@ def test_patches_that_lack_too_much_are_marked_and_not_guessed(tmp_path: Path) -
     rows = done.rows()
     status = {(row, col): rows[patch_of(col, row)]["status"] for row in range(3) for col in range(3)}
     assert status == dict.fromkeys(status, "ok") | {
-        (0, 1): "cloudy",
+        (0, 1): "masked",
         (1, 0): "incomplete",
         (1, 1): "saturated",
-        (2, 2): "cloudy",
+        (2, 2): "masked",
     }
     for (row, col), what in status.items():
         found = rows[patch_of(col, row)]
@@ -111,9 +111,9 @@ def test_patches_that_lack_too_much_are_marked_and_not_guessed(tmp_path: Path) -
     shares = [rows[patch_of(2, 2)][name] for name in ("masked", "missing", "saturated")]
     assert shares == pytest.approx([1200 / 14_400, 300 / 14_400, 200 / 14_400])
     assert rows[patch_of(0, 0)]["masked"] == pytest.approx(600 / 14_400)
-    assert done.result.summary["patches_by_status"] == {"ok": 5, "cloudy": 2, "incomplete": 1, "saturated": 1}
+    assert done.result.summary["patches_by_status"] == {"ok": 5, "masked": 2, "incomplete": 1, "saturated": 1}
     assert done.result.message == "5 patches judged"
-    assert "cloudy, not judged: 2 patches (22.22 %)" in done.notes
+    assert "masked: cloud, shadow or snow; not judged: 2 patches (22.22 %)" in done.notes
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,20 @@ def test_how_much_may_lack_is_the_user_s_choice(tmp_path: Path, limit: float, to
     rows = run(tmp_path, spoilt, max_unusable=limit).rows()
     marked = {f"{row} {col}" for row in range(3) for col in range(3) if rows[patch_of(col, row)]["status"] != "ok"}
     assert marked == too_much
+
+
+@pytest.mark.parametrize("crs", [None, "EPSG:3035"])
+def test_snow_is_no_ground_that_a_model_knows(tmp_path: Path, crs: str | None) -> None:
+    """BigEarthNet's authors leave their snowy patches out. The shared mask lets snow pass, for the other processes."""
+
+    def snow(band: str, values: NDArray[Any]) -> None:
+        if band == "SCL":
+            values[...] = 11
+
+    done = run(tmp_path, snow, crs=crs)
+    assert {row["status"] for row in done.rows().values()} <= {"masked", "incomplete"}
+    assert "masked" in {row["status"] for row in done.rows().values()}
+    assert "where there are clouds, snow, shadows or defects" in done.notes
 
 
 def test_without_a_mask_clouds_are_ground(tmp_path: Path) -> None:

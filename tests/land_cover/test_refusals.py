@@ -1,6 +1,7 @@
 """What cannot be judged is refused by the plan, and what a demonstration model says is marked wherever it is written."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,11 @@ def test_every_output_of_a_demonstration_is_marked(folder: Path, synthetic: bool
                 texts.append(file.tags().get("WARNING", ""))
         item = json.loads((job.out / "land_cover.json").read_text())["properties"]
         texts += [item["description"], job.notes]
+        named = {row["model"] for row in job.rows().values()}
+        named |= {feature["properties"]["model"] for feature in documents[0]["features"]}
+        wanted = f"{DEMO} (trained on generated patches: demonstration only)" if marked else NAME
+        assert named == {wanted}
+        assert job.notes.count("DEMONSTRATION") == marked
         assert ["DEMONSTRATION" in text for text in texts] == [marked] * len(texts)
         assert item["title"].startswith("DEMONSTRATION: ") == item["eo_shards:demonstration"] == marked
         with Image.open(job.out / "land_cover.png") as image:
@@ -119,6 +125,9 @@ def test_models_that_do_something_else_are_refused(folder: Path, changes: dict[s
 
 def test_a_model_that_is_not_there_and_one_of_another_process_are_refused(folder: Path) -> None:
     with pytest.raises(InvalidInput, match=rf"no model 'land-cover-resnet99' .* choose one of .*{NAME}"):
+        planned(folder, model="land-cover-resnet99")
+    publish(folder / "models", "other", task="regression")
+    with pytest.raises(InvalidInput, match=rf"choose one of {DEMO}, {NAME}, or set EO_SHARDS_MODELS"):
         planned(folder, model="land-cover-resnet99")
     with pytest.raises(ValidationError, match="pattern"):
         order(folder, BOX, model="../models")
@@ -160,6 +169,23 @@ def test_what_cannot_be_meant_is_refused(folder: Path, given: dict[str, Any], sa
     with pytest.raises(ValidationError, match=said):
         order(folder, BOX, **given)
     assert order(folder, BOX, resolution=10).resolution == 10
+
+
+def test_a_crs_whose_metres_are_none_of_ground_is_refused(folder: Path) -> None:
+    said = r"1,200 m of the CRS EPSG:3857 are 82\d m of ground at longitude 11\.\d\d, latitude 46\.\d\d; .* 2\.5 %: leave crs out"
+    with pytest.raises(InvalidInput, match=said):
+        planned(folder, crs="EPSG:3857")
+    # The zones beside the product's own, and Europe's grid.
+    for crs in ("EPSG:32631", "EPSG:32633", "EPSG:3035"):
+        assert planned(folder, crs=crs).units
+
+
+def test_the_plan_says_how_many_patches_and_that_the_model_is_a_demonstration(folder: Path) -> None:
+    notes = planned(folder, model=DEMO, allow_demo_model=True).plan.notes
+    assert any(note.startswith(f"DEMONSTRATION: model {DEMO}") for note in notes)
+    (found,) = [note for note in notes if "touch the bbox" in note]
+    assert re.fullmatch(r"up to [4-9] patches of 1,200 m touch the bbox", found)
+    assert not any("DEMONSTRATION" in note for note in planned(folder).plan.notes)
 
 
 def test_a_crs_that_no_geotiff_can_name_and_too_many_patches_are_refused(

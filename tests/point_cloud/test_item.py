@@ -15,7 +15,7 @@ from eo.catalog import Scene
 from eo.checksums import CHECKSUMS
 from eo.grid import TargetGrid, Window
 from eo.job import Plan, Prediction
-from eo.lineage import public
+from eo.lineage import public, sources
 from eo.result_item import footprint, links
 from point_cloud.item import EXTENSIONS, OBLIQUE, PLY, PREVIEW, stac_item
 from stac_items import Validate, validator
@@ -180,7 +180,11 @@ def test_every_scene_is_a_source() -> None:
     hrefs = ["https://x.example/a.json", "s3://bucket/a", "/home/a b/ü.json", "file:///home/x/c.json", "folder/p.SAFE"]
     made = plan(scenes=tuple(scene(number % 9, href=href) for number, href in enumerate(hrefs)))
     found = [link["href"] for link in links(made) if link["rel"] == "derived_from"]
-    assert found == ["https://x.example/a.json", "s3://bucket/a", "%C3%BC.json", "c.json", "p.SAFE"]
+    assert found == ["https://x.example/a.json", "s3://bucket/a"], (
+        "a file's bare name would be looked for beside the result"
+    )
+    named = [each["href"] for each in sources(made) if each["type"] == "scene"]
+    assert named == [*found, "%C3%BC.json", "c.json", "p.SAFE"]
     assert public("https://user:key@x.example/a?token=1#b") == "https://x.example/a"
 
 

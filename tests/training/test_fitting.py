@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import signal
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +14,8 @@ import training.cpu_torchvision  # noqa: E402, F401 - before what imports torchv
 
 pytest.importorskip("lightning")
 from lightning.pytorch.callbacks import Callback  # noqa: E402
+from lightning.pytorch.utilities.exceptions import SIGTERMException  # noqa: E402
+from lightning.pytorch.utilities.rank_zero import rank_zero_info  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
 from eo.errors import CorruptData  # noqa: E402
@@ -62,6 +67,63 @@ def fit(task: Scripted, folder: Path, *limits: Callback, held: Any = None) -> di
     torch.manual_seed(0)
     seen: Any = DataLoader([torch.ones(2, 1)] * STEPS, batch_size=None)
     return fitted(task, Fit(), folder, seen=seen, held=held or [torch.ones(1, 1)], limits=limits)  # type: ignore[arg-type]
+
+
+class Interrupted(Callback):  # type: ignore[misc, unused-ignore]
+    """Ctrl-C in an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+        if trainer.current_epoch == self._epoch:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("epoch", "words"), [(0, "begins anew, there is no checkpoint"), (2, "goes on from its last")])
+def test_a_training_that_is_stopped_says_what_the_same_command_will_do(tmp_path: Path, epoch: int, words: str) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match=f"run the same command again: it {words}"):
+        fit(Scripted(LOSSES), tmp_path, Interrupted(epoch))
+    assert signal.getsignal(signal.SIGINT) == before
+    assert fit(Scripted(LOSSES), tmp_path)["epochs"] == len(LOSSES)
+
+
+def test_an_exit_that_is_none_of_ctrl_c_stays_one(tmp_path: Path) -> None:
+    class Gone(Callback):  # type: ignore[misc, unused-ignore]
+        def on_train_batch_end(self, *_: Any) -> None:
+            raise SIGTERMException
+
+    with pytest.raises(SIGTERMException):
+        fit(Scripted(LOSSES), tmp_path, Gone())
+
+
+def test_a_training_says_how_it_ended(tmp_path: Path) -> None:
+    class Short(Callback):  # type: ignore[misc, unused-ignore]
+        def on_train_epoch_end(self, trainer: Any, *_: Any) -> None:
+            trainer.should_stop = trainer.current_epoch == 1
+
+    assert fit(Scripted(LOSSES), tmp_path / "whole")["stopped"] == "ended as planned"
+    assert fit(Scripted(LOSSES), tmp_path / "whole")["stopped"] == "ended as planned"
+    assert fit(Scripted(LOSSES), tmp_path / "short", Short())["stopped"] == "cut short"
+
+
+def test_a_training_is_silent_of_what_nobody_can_act_on_alone(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Speaking(Callback):  # type: ignore[misc, unused-ignore]
+        def on_train_start(self, *_: Any) -> None:
+            warnings.warn("the disk is slow", stacklevel=1)
+            rank_zero_info("two GPUs are used")
+
+    (tmp_path / "something").touch()
+    with caplog.at_level(logging.INFO, "lightning.pytorch.utilities.rank_zero"):
+        fit(Scripted(LOSSES), tmp_path, Speaking())
+    told = [str(each.message) for each in recwarn]
+    assert "the disk is slow" in told
+    assert not [each for each in told if "is not empty" in each or "treespec" in each]
+    assert "two GPUs are used" in caplog.text
+    assert "Tip" not in caplog.text
 
 
 @pytest.mark.parametrize("moved", [False, True])

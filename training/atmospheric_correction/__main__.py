@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from training.atmospheric_correction.config import TrainConfig
 from training.atmospheric_correction.unet_config import UNetConfig
 from training.command import command
-from training.publish.energy import energy
+from training.publish.energy import COUNTRY, COUNTRY_HELP, energy
 
 FIELDS = {"atmosphere-field": "six-bands", "atmosphere-field-visible": "visible"}
 """Variant of the net, by model."""
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", required=True, choices=[PHYSICS, *CONFIGS])
     parser.add_argument("--out", type=Path, required=True, help="folder of the model, named as it is")
     parser.add_argument("--work", type=Path, help="checkpoints and logs; default build/training/<model>")
-    parser.add_argument("--country", default="NOR", help="where the electricity is made, ISO 3166-1 alpha-3")
+    parser.add_argument("--country", default=COUNTRY, help=COUNTRY_HELP)
     parser.add_argument("--threads", type=int, help="of PyTorch on a CPU")
     parser.add_argument("--pairs", help="folders of real L1C and L2A products, with commas between them")
     parser.add_argument("--dem", type=Path, help="elevation under the real pairs")

@@ -7,9 +7,7 @@ Air is drawn as for `atmosphere-field` (pixelsets), one atmosphere for a patch.
 import math
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -28,6 +26,7 @@ from training.atmospheric_correction.sixs import TYPES
 from training.atmospheric_correction.surfaces import BANDS as LIBRARY_BANDS
 from training.atmospheric_correction.surfaces import SCENE_TYPES, library
 from training.atmospheric_correction.unet import BANDS
+from training.parallel import mapped
 
 EDGE = 256
 """Pixels of 10 m along a piece."""
@@ -118,13 +117,7 @@ def make_grounds(folder: Path, *, seed: int, count: int, workers: int) -> list[P
     paths = [folder / f"grounds-{seed}-{number:05d}.npy" for number in range(-(-count // A_FILE))]
     missing = [(number, path) for number, path in enumerate(paths) if not path.exists()]
     make = partial(_make_file, seed)
-    if workers == 1 or len(missing) == 1:
-        for task in missing:
-            make(task)
-        return paths
-    # Forking a process whose PyTorch has threads would hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        list(pool.map(make, missing))
+    mapped(make, missing, workers=min(workers, max(len(missing), 1)), what="grounds", quiet=True)
     return paths
 
 

@@ -14,7 +14,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import torch
 from pydantic import ValidationError
@@ -22,8 +22,10 @@ from pydantic import ValidationError
 from eo.card import NAME
 from eo.errors import InvalidInput
 from training.command import command
+from training.land_cover.bands import BANDS
 from training.land_cover.config import TrainConfig
 from training.land_cover.published import Release, converted
+from training.publish.energy import COUNTRY, COUNTRY_HELP
 
 OPTIONS = {"folder": "data"}
 """What an option is called where that is not its field's name."""
@@ -41,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--work", type=Path, help="checkpoints, logs and scores; default build/training/<name of --out>"
     )
-    parser.add_argument("--country", default="NOR", help="where the electricity is made, ISO 3166-1 alpha-3")
+    parser.add_argument("--country", default=COUNTRY, help=COUNTRY_HELP)
     parser.add_argument("--threads", type=int, help="of PyTorch on a CPU")
     parser.add_argument("--from-checkpoint", type=Path, help="published reBEN weights, instead of a training")
     parser.add_argument(
@@ -49,8 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     for name, field in TrainConfig.model_fields.items():
         words = (field.description or "").replace("%", "%%").replace("\n", " ").rstrip(".")
-        default = "" if field.is_required() else f"default {field.default}"
-        parser.add_argument(_option(name), dest=name, help="; ".join(filter(None, (words, default))))
+        default = "" if field.is_required() or field.default is None else f"default {_word(field.default)}"
+        told = "; ".join(filter(None, (words, default)))
+        parser.add_argument(_option(name), dest=name, metavar=_choices(field.annotation), help=told)
     given = vars(parser.parse_args(arguments))
     # Else it would be found out when the training has ended.
     if not re.fullmatch(NAME, given["out"].name) or not given["out"].name.startswith("land-cover-"):
@@ -87,6 +90,21 @@ def _named_after(model: str) -> str | None:
 
 def _option(name: str) -> str:
     return f"--{OPTIONS.get(name, name).replace('_', '-')}"
+
+
+def _choices(kind: Any) -> str | None:  # noqa: ANN401 - any type of a field
+    """Words of which one is given, as argparse writes them; None where there is no list of them."""
+    words = ("true", "false") if kind is bool else get_args(kind) if get_origin(kind) is Literal else ()
+    return f"{{{','.join(words)}}}" if words else None
+
+
+def _word(value: Any) -> str:  # noqa: ANN401 - any default of a field
+    """A default as it would be given; of bands by their number."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return str(next((count for count, bands in BANDS.items() if bands == value), ",".join(value) or "none"))
+    return str(value)
 
 
 def _chosen(given: dict[str, Any], refuse: Callable[[str], Any]) -> TrainConfig:

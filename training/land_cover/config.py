@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from eo.card import Precision
 from eo.errors import InvalidInput
@@ -23,8 +23,6 @@ MONITORS = {"ap": ("val_ap", "max"), "loss": ("val_loss", "min")}
 
 class TrainConfig(DataConfig):
     """Choices of a training, from the command line; those of its data are DataConfig's."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)  # they are the command line's help
 
     architecture: str = "resnet26"
     """Any name of timm's; vit_small_patch16 is vit_small_patch16_224. The command takes that of --out first."""

@@ -265,7 +265,14 @@ def _publish(
 
 
 def _written(
-    net: LandCoverNet, line: Line, card: Draft, shown: torch.Tensor, *, config: TrainConfig, out: Path, told: bool = True
+    net: LandCoverNet,
+    line: Line,
+    card: Draft,
+    shown: torch.Tensor,
+    *,
+    config: TrainConfig,
+    out: Path,
+    told: bool = True,
 ) -> Card:
     example = {INPUT: shown}
     return publish(

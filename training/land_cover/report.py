@@ -54,7 +54,7 @@ def report(folder: Path, out: Path, bands: tuple[str, ...] = ALL, resampling: Re
     )
     out.mkdir(parents=True, exist_ok=True)
     for name, picture in zip(FILES, drawn, strict=True):
-        (out / name).write_bytes(png(picture))
+        (out / name).write_bytes(png(pictures.marked(picture) if first.synthetic else picture))
     path = out / "report.md"
     path.write_text(_text(folder, sets, shared, seen, bands), "utf-8")
     return path

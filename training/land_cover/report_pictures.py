@@ -15,13 +15,16 @@ SPLIT_COLOURS: dict[str, Colour] = {"train": (50, 110, 190), "validation": (240,
 TEXT, LINE, GAP = 13, 20, 12
 """Letters, lines of text and margins in pixels."""
 NAME_WIDTH = 330
-"""Pixels for the name of a class, which may be 86 letters long."""
+"""Pixels for the name of a class, which may be 86 letters long: those take two lines of smaller letters."""
+SMALL, SMALL_LINE = 11, 13
+"""Letters and lines of such names in pixels."""
+GENERATED = "generated patches: they show patterns made for each class, and nothing of real ground"
 
 
 def class_counts(counts: Mapping[str, NDArray[np.int64]], totals: Mapping[str, int]) -> Picture:
     """For each class its share of the patches of each split, with the number of patches beside the bar."""
     bar, width = 11, 420
-    tall = bar * len(counts) + 8
+    tall = max(bar * len(counts) + 8, 2 * SMALL_LINE + 4)
     paper = _Paper(NAME_WIDTH + width + 100, GAP + LINE + tall * len(CLASSES) + GAP)
     shares = {split: found / max(totals[split], 1) for split, found in counts.items()}
     longest = max(0.01, *(float(share.max()) for share in shares.values()))
@@ -30,7 +33,7 @@ def class_counts(counts: Mapping[str, NDArray[np.int64]], totals: Mapping[str, i
         left = paper.legend((left, GAP), SPLIT_COLOURS[split], f"{split}, {total:,} patches")
     for row, name in enumerate(CLASSES):
         top = GAP + LINE + row * tall
-        paper.right(NAME_WIDTH - 8, top + (tall - TEXT) // 2 - 2, name, NAME_WIDTH - 2 * GAP)
+        paper.right(NAME_WIDTH - 8, top + bar * len(counts) // 2, name, NAME_WIDTH - 2 * GAP)
         for place, split in enumerate(counts):
             at, long = top + bar * place, round(width * float(shares[split][row]) / longest)
             paper.draw.rectangle((NAME_WIDTH, at, NAME_WIDTH + long, at + bar - 2), SPLIT_COLOURS[split])
@@ -47,7 +50,7 @@ def cooccurrence(pairs: NDArray[np.int64]) -> Picture:
     own = np.maximum(np.diag(pairs), 1)
     for row, name in enumerate(CLASSES):
         top = GAP + 2 * LINE + row * cell
-        paper.right(NAME_WIDTH - 8, top + (cell - TEXT) // 2, f"{row + 1}  {name}", NAME_WIDTH - 2 * GAP)
+        paper.right(NAME_WIDTH - 8, top + cell // 2 - 1, f"{row + 1}  {name}", NAME_WIDTH - 2 * GAP)
         paper.middle(NAME_WIDTH + cell * row + cell // 2, GAP + LINE + 2, str(row + 1))
         for column in range(len(CLASSES)):
             share = float(pairs[row, column] / own[row])
@@ -87,8 +90,8 @@ def patch_map(places: Mapping[str, NDArray[np.float64]], metres: float = 1200.0)
 
 def examples(patches: Sequence[tuple[str, Picture | None]]) -> Picture:
     """A patch of each class in its own colours, None where there is none; five in a row."""
-    edge, columns = 240, 5
-    tall = edge + 2 * LINE + 6
+    edge, columns, letters = 240, 5, 12
+    tall = edge + 3 * LINE
     rows = -(-len(patches) // columns)
     paper = _Paper(GAP + columns * (edge + GAP), GAP + rows * tall)
     for place, (name, picture) in enumerate(patches):
@@ -99,9 +102,8 @@ def examples(patches: Sequence[tuple[str, Picture | None]]) -> Picture:
         else:
             paper.image.paste(Image.fromarray(picture).resize((edge, edge), Image.Resampling.NEAREST), (left, top))
         paper.draw.rectangle((left, top + edge + 6, left + 11, top + edge + 17), COLOURS[name], GRID)
-        lines = _wrapped(name, 34)
-        for line, words in enumerate([lines[0], lines[1] + "…"] if len(lines) > 2 else lines):
-            paper.text((left + 17, top + edge + 3 + 15 * line), words, INK, 12)
+        for line, words in enumerate(paper.wrapped(name, edge - 17, letters)):
+            paper.text((left + 17, top + edge + 3 + 15 * line), words, INK, letters)
     return paper.picture()
 
 
@@ -109,9 +111,10 @@ def histograms(bands: Sequence[str], counts: NDArray[np.int64], largest: float, 
     """A histogram for each band, (bands, bins) over reflectance 0 to `largest`, with a line of text below its name."""
     wide, tall, columns = 300, 130, 4
     rows = -(-len(bands) // columns)
-    paper = _Paper(GAP + columns * (wide + GAP), GAP + rows * (tall + 3 * LINE + GAP))
+    paper = _Paper(GAP + columns * (wide + GAP), 2 * GAP + LINE + rows * (tall + 3 * LINE + GAP))
+    paper.text((GAP, GAP), f"pixels by surface reflectance; the last bar of a band holds all above {largest:g} too")
     for place, band in enumerate(bands):
-        left, top = GAP + place % columns * (wide + GAP), GAP + place // columns * (tall + 3 * LINE + GAP)
+        left, top = GAP + place % columns * (wide + GAP), 2 * GAP + LINE + place // columns * (tall + 3 * LINE + GAP)
         paper.text((left, top), f"{band}   {facts[place]}")
         base = top + LINE + tall
         heights = tall * counts[place] / max(int(counts[place].max()), 1)
@@ -125,6 +128,13 @@ def histograms(bands: Sequence[str], counts: NDArray[np.int64], largest: float, 
                 left + wide * tick // 2, base + 3, f"{largest * tick / 2:g}", FAINT, 11, within=(left, left + wide)
             )
     return paper.picture()
+
+
+def marked(picture: Picture) -> Picture:
+    """A picture of generated patches, which says so at its foot: it may be shown without the report."""
+    foot = _Paper(picture.shape[1], LINE + GAP)
+    foot.text((GAP, 0), GENERATED, SPLIT_COLOURS["test"])
+    return np.concatenate([picture, foot.picture()])
 
 
 class _Paper:
@@ -141,12 +151,27 @@ class _Paper:
         self.draw.text(at, words, ink, font)
         return at[0] + self.draw.textlength(words, font)
 
-    def right(self, end: float, top: float, words: str, room: float) -> None:
-        """Write so that it ends at a column, shortened to the room that there is."""
-        font = ImageFont.load_default(TEXT)
-        while self.draw.textlength(words, font) > room:
-            words = words.rstrip("…")[:-1].rstrip() + "…"
-        self.draw.text((end - self.draw.textlength(words, font), top), words, INK, font)
+    def right(self, end: float, middle: float, words: str, room: float) -> None:
+        """Write so that it ends at a column, around a row; in small letters and lines where the room is too little for one."""
+        lines, size, tall = [words], TEXT, LINE
+        if self.draw.textlength(words, ImageFont.load_default(TEXT)) > room:
+            lines, size, tall = self.wrapped(words, room, SMALL), SMALL, SMALL_LINE
+        font = ImageFont.load_default(size)
+        # Letters hang in the upper part of their line.
+        top = middle - tall * (len(lines) - 1) / 2 - 0.6 * size
+        for place, line in enumerate(lines):
+            self.draw.text((end - self.draw.textlength(line, font), top + tall * place), line, INK, font)
+
+    def wrapped(self, words: str, room: float, size: int) -> list[str]:
+        """Lines that fit into so many pixels."""
+        font, lines = ImageFont.load_default(size), [""]
+        for word in words.split(" "):
+            longer = f"{lines[-1]} {word}" if lines[-1] else word
+            if lines[-1] and self.draw.textlength(longer, font) > room:
+                lines.append(word)
+            else:
+                lines[-1] = longer
+        return lines
 
     def middle(
         self,
@@ -178,13 +203,3 @@ class _Paper:
 def _mixed(one: Colour, other: Colour, share: float) -> Colour:
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
-
-
-def _wrapped(words: str, letters: int) -> list[str]:
-    lines = [""]
-    for word in words.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > letters:
-            lines.append(word)
-        else:
-            lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines

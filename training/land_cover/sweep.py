@@ -12,6 +12,7 @@ of a failure; nothing that failed is left out of the table.
 import argparse
 import hashlib
 import json
+import math
 import sys
 import time
 import traceback
@@ -20,22 +21,21 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 from eo.errors import EoShardsError, InvalidInput
 from training.command import command
 from training.land_cover.config import FREE, TrainConfig
+from training.publish.energy import COUNTRY, COUNTRY_HELP
 
 RESULTS = "results.jsonl"
 COLUMNS = {
-    "model": "model", "bands": "bands", "f1_macro": "F1 macro", "f1_micro": "F1 micro", "accuracy": "accuracy",
-    "subset_accuracy": "subset accuracy", "recall_macro": "recall macro", "recall_micro": "recall micro",
-    "precision_macro": "precision macro", "precision_micro": "precision micro", "ap_macro": "AP macro",
-    "ap_micro": "AP micro", "kwh": "kWh", "co2e_kg": "kg CO2e", "parameters": "parameters",
-    "train_per_second": "trained/s", "test_per_second": "tested/s", "status": "status",
+    "model": "model", "bands": "bands", "f1_macro": "F1\nmacro", "f1_micro": "F1\nmicro", "ap_macro": "AP\nmacro",
+    "kwh": "kWh", "parameters": "parameters", "train_per_second": "trained\n/s", "status": "status",
 }  # fmt: skip
-"""Of the table, by field of a row."""
+"""Of the table, by field of a row: what fits on 80 columns. All fields are in results.jsonl."""
 
 
 @command
@@ -49,12 +49,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("configs", type=Path, help="list of configurations, JSON")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs and of results.jsonl")
     parser.add_argument("--data", type=Path, help="folder of the patches, for configurations that name none")
-    parser.add_argument("--country", default="NOR", help="where the electricity is made, ISO 3166-1 alpha-3")
+    parser.add_argument("--country", default=COUNTRY, help=COUNTRY_HELP)
     parser.add_argument("--progress", default="true", choices=["true", "false"])
     given = parser.parse_args(arguments)
     configs = read(given.configs, {"folder": given.data, "progress": given.progress == "true"})
     rows = swept(configs, given.out, country=given.country)
-    Console(width=None if sys.stdout.isatty() else 250).print(table(rows))
+    Console().print(table(rows))
+    for row in rows:
+        if row["status"] == "failed":
+            print(f"{row['run']}: {row['error']}")
+    print(f"all scores and costs: {given.out / RESULTS}")
     return int(any(row["status"] != "ended" for row in rows))
 
 
@@ -173,14 +177,12 @@ def _run(config: TrainConfig, work: Path, *, country: str) -> dict[str, Any]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Table:
-    """All rows side by side; accuracy is label-wise, scores are those of the test split under thresholds of validation."""
-    made = Table(title="test split, thresholds chosen on validation, accuracy label-wise")
-    for words in COLUMNS.values():
-        made.add_column(words, overflow="fold")
+    """All rows side by side; scores are those of the test split under thresholds of validation."""
+    made = Table(title="test split, thresholds chosen on validation", box=SIMPLE, show_edge=False, padding=0)
+    for name, words in COLUMNS.items():
+        made.add_column(words, overflow="fold", no_wrap=name != "model", justify="left" if name == "model" else "right")
     for row in rows:
         made.add_row(*(_written(row.get(name)) for name in COLUMNS))
-    failed = [f"{row['run']}: {row['error']}" for row in rows if row["status"] == "failed"]
-    made.caption = "\n".join(failed) or None
     return made
 
 
@@ -190,7 +192,10 @@ def _written(value: Any) -> str:  # noqa: ANN401 - a number, a word or nothing
     if isinstance(value, float):
         if abs(value) >= 10:
             return f"{value:,.0f}"
-        return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
+        if abs(value) >= 0.01 or value == 0:
+            return f"{value:.3f}"
+        # Two digits that count, never as 4.9e-05: a column has 0.00010 too, and they are compared.
+        return f"{value:.{1 - math.floor(math.log10(abs(value)))}f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

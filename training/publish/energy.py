@@ -25,6 +25,12 @@ WATTS_PER_CORE = 10.0
 KG_PER_KWH = 0.475
 """World average carbon intensity of electricity (IEA, Global Energy & CO2 Status Report 2019), codecarbon's default too."""
 SECONDS_BETWEEN_SAMPLES = 5
+COUNTRY = "NOR"
+"""Where the electricity is made, unless a command is told: the cards of the published models are counted so."""
+COUNTRY_HELP = (
+    "where the electricity is made, ISO 3166-1 alpha-3, which decides on the kg CO2e of the card and is not detected; "
+    f"default {COUNTRY}, as in the published cards"
+)
 KEPT = "energy.json"
 """File of a training's folder: what all of its runs took."""
 _COUNTERS = {"intel_rapl", "intel_power_gadget", "windows_emi"}

@@ -201,4 +201,9 @@ def _lineage(training: Training) -> str:
     """What a model was made of, and how that ended."""
     if training.stopped == "not trained":
         return f"Made from {training.data}"
-    return f"Trained on {training.data}; {training.stopped} after {training.epochs} epochs"
+    return f"Trained on {training.data}; {training.stopped} after {epochs(training)}"
+
+
+def epochs(training: Training) -> str:
+    """How many there were, in words."""
+    return f"{training.epochs} epoch{'' if training.epochs == 1 else 's'}"

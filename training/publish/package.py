@@ -19,7 +19,7 @@ from eo.card import CARD, ITEM, NETWORK, Card, Draft, File, Precision
 from eo.card import Tensor as Listed
 from eo.errors import InvalidInput
 from eo.model import checked
-from training.publish.mlm import stac_item
+from training.publish.mlm import epochs, stac_item
 
 if TYPE_CHECKING:
     import onnx
@@ -202,7 +202,10 @@ def _tell(card: Card, out: Path) -> None:
                 f"largest |torch - onnxruntime| {parity.max_abs_error:.3g} over {parity.batches} batches, "
                 f"{parity.tolerance:g} allowed",
             )
-    table.add_row("training", f"{card.training.epochs} epochs, {card.training.stopped}")
+    table.add_row("training", f"{epochs(card.training)}, {card.training.stopped}")
+    for score in card.results:
+        if score.set == "test split" and score.metric == "F1" and score.row.startswith(("macro", "micro")):
+            table.add_row(f"{score.metric}, {score.set}", f"{score.value:.3f} {score.row}")
     if card.energy is not None:
         table.add_row(
             "energy",

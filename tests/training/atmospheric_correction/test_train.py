@@ -86,7 +86,7 @@ def test_the_command_publishes_a_model_that_the_runtime_opens(
     main(["--model", model, "--out", str(tmp_path / model), "--work", str(tmp_path / "work"), *short])
     published = checked(tmp_path / model)
     assert published.card.bands == READ[variant]
-    assert published.card.training.stopped == "cut short"
+    assert published.card.training.stopped == "ended as planned"
     assert published.card.energy is not None
     assert published.card.uncertainty is not None
     assert published.card.parity is not None

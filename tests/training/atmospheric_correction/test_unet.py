@@ -115,7 +115,7 @@ def test_a_training_that_is_resumed_ends_with_the_same_weights(tmp_path: Path) -
     unet_train.train(config(epochs=2), emulator, tmp_path / "whole")
     unet_train.train(config(epochs=1), emulator, tmp_path / "halves")
     _, how = unet_train.train(config(epochs=2), emulator, tmp_path / "halves")
-    assert (how["steps"], how["stopped"]) == (4, "cut short")
+    assert (how["steps"], how["stopped"]) == (4, "ended as planned")
     whole, halves = (
         torch.load(tmp_path / name / "last.ckpt", weights_only=False)["state_dict"] for name in ("whole", "halves")
     )
@@ -182,7 +182,7 @@ def test_what_is_published_runs_on_shards_as_it_was_trained(tmp_path: Path, monk
     card = unet_publish.release(config(), emulator, work=tmp_path / "work", out=out, command="test", country="NOR")
     assert card.parity is not None
     assert card.parity.max_abs_error <= unet_publish.TOLERANCE
-    assert (card.training.stopped, card.training.pretrained, card.precision) == ("cut short", None, "float16")
+    assert (card.training.stopped, card.training.pretrained, card.precision) == ("ended as planned", None, "float16")
     assert sum(file.bytes for file in card.files) < 20_000_000
     model = checked(out)
     assert all(0 < value < 1 for value in sigma(model, BANDS))

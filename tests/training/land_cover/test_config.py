@@ -111,3 +111,12 @@ def test_the_help_says_of_each_option_what_it_is(capsys: pytest.CaptureFixture[s
     said = " ".join(capsys.readouterr().out.split())
     assert "--indices INDICES Spectral indices beside the bands" in said
     assert all(f"--{name.replace('_', '-')} " in said for name in TrainConfig.model_fields if name != "folder")
+    assert "--bands BANDS 7, 10, 11, 12 or names with commas between them; default 10 " in said
+    assert "--loss {bce,asymmetric,focal} Cross-entropy" in said
+    assert "--flips {true,false} Left to right" in said
+    assert "default None" not in said
+    assert all(
+        f"--{option} {{" in said
+        for option in ("optimiser", "calibration", "precision", "weights", "monitor", "schedule", "resampling", "log")
+    )
+    assert "default NOR, as in the published cards" in said

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from eo.errors import InvalidInput
 from land_cover.labels import CLASSES
@@ -45,7 +45,10 @@ def test_one_command_writes_all(
         assert f"| {name} | " + " | ".join(cells) + " |" in text
     for name in report.FILES:
         assert f"]({name})" in text
-        assert picture(path.parent / name).std() > 5
+        drawn = picture(path.parent / name)
+        assert drawn.std() > 5
+        foot = report_pictures.marked(np.full((1, drawn.shape[1], 3), 255, np.uint8))[1:]
+        np.testing.assert_array_equal(drawn[-len(foot) :], foot)
     assert sorted(each.name for each in path.parent.iterdir()) == sorted([*report.FILES, "report.md"])
 
 
@@ -80,6 +83,26 @@ def test_bars_are_as_long_as_shares() -> None:
     assert any(length == pytest.approx(105, abs=3) for length in lengths)
 
 
+def test_names_of_classes_are_written_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    draw = ImageDraw.ImageDraw.text
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw,
+        "text",
+        lambda self, at, words, *more: written.append(words) or draw(self, at, words, *more),
+    )
+    counts = np.ones(19, np.int64)
+    for drawing in (
+        lambda: report_pictures.class_counts({"train": counts}, {"train": 20}),
+        lambda: report_pictures.cooccurrence(np.diag(counts)),
+        lambda: report_pictures.examples([(name, None) for name in CLASSES]),
+    ):
+        written.clear()
+        drawing()
+        said = " ".join(written)
+        assert all(name in said for name in CLASSES), said
+
+
 def test_places_are_on_the_map_where_they_lie() -> None:
     places = {"train": np.array([[0.0, 0.0]]), "test": np.array([[50_000.0, 0.0], [50_000.0, 25_000.0]])}
     drawn = report_pictures.patch_map(places)[40:-40]  # without legend and scale
@@ -94,7 +117,7 @@ def test_places_are_on_the_map_where_they_lie() -> None:
 def test_histograms_are_as_high_as_counts() -> None:
     counts = np.zeros((2, 100), np.int64)
     counts[0, 10], counts[0, 50], counts[1, 99] = 200, 100, 7
-    drawn = report_pictures.histograms(("B02", "B03"), counts, 0.6, ("mean 1", "mean 2"))
+    drawn = report_pictures.histograms(("B02", "B03"), counts, 0.6, ("mean 1", "mean 2"))[40:]  # without its title
     own = (drawn == (90, 140, 90)).all(-1)
     heights = own.sum(0)
     first = heights[: drawn.shape[1] // 4]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,10 +16,14 @@ pytest.importorskip("lightning")
 
 import tiny_patches  # noqa: E402
 from eo.errors import InvalidInput  # noqa: E402
+from training.command import INTERRUPTED  # noqa: E402
 from training.land_cover import sweep  # noqa: E402
 from training.land_cover import train as training_module  # noqa: E402
 from training.land_cover.bands import BANDS  # noqa: E402
 from training.publish import energy as metering  # noqa: E402
+
+if TYPE_CHECKING:
+    from training.land_cover.config import TrainConfig
 
 SHORT: dict[str, Any] = {"architecture": "test_resnet", "batch": 16, "epochs": 1}
 
@@ -60,7 +64,42 @@ def test_every_run_is_a_row_of_scores_and_costs(tmp_path: Path, capsys: pytest.C
     said = capsys.readouterr().out
     assert "test_resnet" in said
     assert f"{first['f1_macro']:.3f}" in said
-    assert sweep._written(3.7e-5) == "3.7e-05"  # a short run takes some energy, and says so
+    assert f"all scores and costs: {tmp_path / 'out' / sweep.RESULTS}" in said.replace("\n", "")
+
+
+def test_the_table_fits_a_terminal_and_its_numbers_are_written_alike(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {
+        "model": "vit_small_patch16", "bands": 11, "kwh": 4.9e-5, "parameters": 23_456_789, "train_per_second": 1234.5,
+        "status": "failed", **dict.fromkeys(("f1_macro", "f1_micro", "ap_macro"), 0.925), "run": "a", "error": "none",
+    }  # fmt: skip
+    assert [sweep._written(value) for value in (3.7e-5, 1e-4, 0.0, 0.5)] == ["0.000037", "0.00010", "0.000", "0.500"]
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(sweep, "swept", lambda *_, **__: [row])
+    assert run(tmp_path, [SHORT]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    (told,) = [line for line in lines if "vit_small_patch16" in line]
+    assert told.split() == [
+        "vit_small_patch16", "11", "0.925", "0.925", "0.925", "0.000049", "23,456,789", "1,234", "failed"
+    ]  # fmt: skip
+    assert max(map(len, lines[:-1])) <= 80
+
+
+def test_a_sweep_that_is_stopped_tries_no_other_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def stopped(config: TrainConfig, *_: Any, **__: Any) -> None:
+        tried.append(config.seed)
+        raise KeyboardInterrupt("run the same command again: it goes on from its last checkpoint")
+
+    monkeypatch.setattr(training_module, "train", stopped)
+    assert run(tmp_path, [SHORT | {"seed": 1}, SHORT | {"seed": 2}]) == INTERRUPTED
+    assert tried == [1]
+    assert capsys.readouterr().err == "stopped: run the same command again: it goes on from its last checkpoint\n"
+    assert not (tmp_path / "out" / sweep.RESULTS).exists()
 
 
 def test_a_run_that_fails_is_a_row_and_the_next_is_trained(

@@ -13,6 +13,7 @@ import torch
 
 from eo.errors import InvalidInput
 from land_cover.labels import CLASSES
+from training.command import INTERRUPTED
 from training.land_cover.bands import PIXELS
 from training.land_cover.baseline import f1, fitted
 from training.land_cover.data.patches import opened
@@ -206,6 +207,22 @@ def test_what_was_interrupted_is_no_data_set(tmp_path: Path, monkeypatch: pytest
     assert len(list((tmp_path / "BigEarthNet-S2").glob("*/*"))) == 4
     with pytest.raises(InvalidInput, match=r"has neither metadata\.parquet"):
         opened(tmp_path, "train", ("B02",), "nearest")
+
+
+def test_what_was_interrupted_is_made_by_the_same_command_and_no_other(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    given = ["--out", str(tmp_path), "--workers", "1", "--patches"]
+    with monkeypatch.context() as patched:
+        patched.setattr(write, "_write_patch", stopped)
+        assert command.main([*given, "20"]) == INTERRUPTED
+    assert "stopped: run the same command again" in capsys.readouterr().err
+    assert command.main([*given, "21"]) == InvalidInput.exit_code
+    assert command.main([*given, "20"]) == 0
+    assert _digest(tmp_path) == _digest(folder)
 
 
 def test_the_command_makes_it_and_refuses_what_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eo.card import CARD, ITEM, NETWORK, Draft, ModelGrid, Normalisation, Range, Tensor, Training
+from eo.card import CARD, ITEM, NETWORK, Draft, ModelGrid, Normalisation, Range, Score, Tensor, Training
 from eo.errors import CorruptData, InvalidInput
 from eo.model import checked
 from training.publish.package import publish
@@ -269,6 +269,27 @@ def test_a_failure_while_writing_leaves_the_old_folder(tmp_path: Path, monkeypat
         publish(net(1), example(), card=DRAFT, out=out, tolerance=1e-5)
     assert content(out) == old
     assert names(tmp_path) == ["tiny"]
+
+
+def test_what_was_published_is_told_with_its_scores_on_test(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    told = {
+        ("test split", "macro, thresholds chosen on validation", "F1"): 0.9254,
+        ("test split", "micro, thresholds chosen on validation", "F1"): 0.9196,
+        ("test split", "Pastures, thresholds chosen on validation", "F1"): 0.1111,
+        ("validation split", "macro, thresholds chosen on validation", "F1"): 0.2222,
+        ("test split", "macro, thresholds chosen on validation", "recall"): 0.3333,
+    }
+    results = tuple(Score(set=of, row=row, metric=metric, value=value) for (of, row, metric), value in told.items())
+    publish(net(), example(), card=DRAFT.model_copy(update={"results": results}), out=tmp_path / "tiny", tolerance=1e-5)
+    lines = [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line.startswith("F1")] == [
+        "F1, test split 0.925 macro, thresholds chosen on validation",
+        "F1, test split 0.920 micro, thresholds chosen on validation",
+    ]
+    assert "training 1 epoch, cut short" in lines
 
 
 @pytest.mark.parametrize(

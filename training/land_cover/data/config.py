@@ -20,7 +20,7 @@ def _chosen(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - whatever the calle
 class DataConfig(BaseModel):
     """Where the patches are, what is taken of them and what training does to them. Augmentation never touches others."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)  # the command line's help
 
     folder: Path
     """BigEarthNet v2 or v1 as distributed, or converted to Zarr."""

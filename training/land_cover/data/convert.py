@@ -11,16 +11,13 @@ import argparse
 import os
 import shutil
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple, get_args
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from rich.progress import track
 
 from eo.errors import InvalidInput
 from training.command import command
@@ -30,6 +27,7 @@ from training.land_cover.data.geography import Footprints, warning
 from training.land_cover.data.geotiff import footprint, read_dn
 from training.land_cover.data.index import Index, indexed
 from training.land_cover.data.patches import SPLITS, Resampling
+from training.parallel import mapped
 
 
 class Converted(NamedTuple):
@@ -97,12 +95,7 @@ def _all_written(
         for start in range(0, len(patches.names), archive.SHARD)
     ]
     write = partial(_write, part, resampling)
-    if workers == 1:
-        found = list(track(map(write, pieces), "files", total=len(pieces), disable=quiet))
-    else:
-        # Zarr has a thread of its own, and a forked process would wait for it for ever.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            found = list(track(pool.map(write, pieces), "files", total=len(pieces), disable=quiet))
+    found = mapped(write, pieces, workers=workers, what="files", quiet=quiet)
     return {
         split: np.concatenate([each for piece, each in zip(pieces, found, strict=True) if piece.split == split])
         for split in own

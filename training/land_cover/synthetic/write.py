@@ -1,45 +1,46 @@
 """The generated data set as files: a folder as BigEarthNet v2 is distributed."""
 
 import json
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import rasterio
 from rasterio.transform import Affine
-from rich.progress import track
 
 from eo.errors import InvalidInput
 from training.land_cover.bands import PIXELS
 from training.land_cover.data.index import GENERATED, METADATA, NO_COUNTRY, V2_FOLDER
 from training.land_cover.synthetic.frozen import patch
 from training.land_cover.synthetic.plan import CELL, EPSG, Params, Row, digest, plan
+from training.parallel import mapped
 
 
 def write(folder: Path, params: Params, *, workers: int = 1, quiet: bool = True) -> list[Row]:
     """Write the data set; gives its patches. The metadata come last: without them the folder is no data set.
 
-    Raises InvalidInput where the folder exists and has something in it.
+    What was stopped is written over by the same parameters. Raises InvalidInput where the folder has anything else in it.
     """
-    if folder.exists() and any(folder.iterdir()):
+    said = json.dumps({"params": asdict(params), "sha256 of the plan": digest(params)}, indent=2) + "\n"
+    if folder.exists() and any(folder.iterdir()) and not _begun(folder, said):
         raise InvalidInput(f"{folder} is not empty: remove what is in it or give another folder")
     rows = plan(params)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / GENERATED).write_text(said, "utf-8")
     make = partial(_write_patch, folder / V2_FOLDER, params.seed)
-    if workers == 1:
-        list(track(map(make, rows), "patches", total=len(rows), disable=quiet))
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            list(track(pool.map(make, rows, chunksize=32), "patches", total=len(rows), disable=quiet))
-    said = {"params": asdict(params), "sha256 of the plan": digest(params)}
-    (folder / GENERATED).write_text(json.dumps(said, indent=2) + "\n", "utf-8")
+    mapped(make, rows, workers=workers, what="patches", quiet=quiet)
     part = folder / f".{METADATA}.part"
     pq.write_table(metadata(rows), part)
     part.replace(folder / METADATA)
     return rows
+
+
+def _begun(folder: Path, said: str) -> bool:
+    """Whether the same data set was begun there, and not ended."""
+    kept = folder / GENERATED
+    return not (folder / METADATA).exists() and kept.is_file() and kept.read_text("utf-8") == said
 
 
 def metadata(rows: list[Row]) -> pa.Table:
