@@ -3,8 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from multiprocessing import get_context
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rich.progress import track
 
@@ -13,17 +12,6 @@ from eo.workers import Workers
 
 Task = TypeVar("Task")
 Made = TypeVar("Made")
-
-
-class _Children(Workers):
-    """Workers that are children of this process: what they take is counted with what it takes (`publish.energy`).
-
-    Started afresh: one that is forked would wait for the threads of Zarr or PyTorch for ever.
-    """
-
-    def __init__(self, count: int) -> None:
-        super().__init__(count, memory=sys.maxsize)
-        self._context: Any = get_context("spawn")
 
 
 def mapped(
@@ -38,7 +26,9 @@ def mapped(
     if workers == 1:
         return [function(task) for task in track(tasks, what, disable=quiet)]
     calls = {str(place): (place, task) for place, task in enumerate(tasks)}
-    with _Children(workers) as pool:
+    # Children of this process: what they take is counted with what it takes (`publish.energy`). Started afresh: one that
+    # is forked would wait for the threads of Zarr or PyTorch for ever.
+    with Workers(workers, memory=sys.maxsize, start="spawn") as pool:
         try:
             found = dict(track(pool.run(partial(_numbered, function), calls), what, total=len(calls), disable=quiet))
         except WorkerLost:

@@ -21,10 +21,13 @@ from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
 from eo.errors import EoShardsError, WorkerLost
 from eo.quiet import quiet
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 T = TypeVar("T")
 
@@ -45,11 +48,11 @@ class _Worker:
 class Workers:
     """At most so many processes; they start when there is work for them and end with the block, or with this process."""
 
-    def __init__(self, count: int, *, memory: int) -> None:
-        """`memory` bounds the data of each process, in bytes."""
+    def __init__(self, count: int, *, memory: int, start: Literal["forkserver", "spawn"] = "forkserver") -> None:
+        """`memory` bounds the data of each process, in bytes; `start` is how Python starts them."""
         self._count = count
         self._memory = memory
-        self._context = multiprocessing.get_context("forkserver")
+        self._context = cast("ForkServerContext | SpawnContext", multiprocessing.get_context(start))
         self._idle: list[_Worker] = []
         self._busy: dict[Connection, tuple[_Worker, str]] = {}
 

@@ -86,26 +86,25 @@ def caught(served: Served, place: Place) -> Iterator[tuple[str, tuple[dict[str, 
         job = served.order(*order)
         served.until(job, "running", "successful")
         family = psutil.Process(served.process.pid).children(recursive=True)
-        stopped(family)
-        try:
+        with standing_still(family):
             if served.state(job) == "running":
                 yield job, order, family
                 return
-        finally:
-            going_on(family)
     pytest.fail("20 jobs ended before they could be stopped")
 
 
-def stopped(family: list[psutil.Process]) -> None:
-    for each in family:
-        with suppress(psutil.NoSuchProcess):
-            each.suspend()
+@contextmanager
+def standing_still(family: list[psutil.Process]) -> Iterator[None]:
+    def tell(number: signal.Signals) -> None:
+        for each in family:
+            with suppress(psutil.NoSuchProcess):
+                each.send_signal(number)
 
-
-def going_on(family: list[psutil.Process]) -> None:
-    for each in family:
-        with suppress(psutil.NoSuchProcess):
-            each.resume()
+    tell(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        tell(signal.SIGCONT)
 
 
 @pytest.fixture(scope="module")

@@ -156,7 +156,6 @@ def _convert(given: dict[str, Any], refuse: Callable[[str], Any]) -> None:
         net,
         given["architecture"],
         given["release"],
-        name=given["out"].name,
         command=given["command"],
         out=given["out"],
         config=config,

@@ -104,7 +104,6 @@ def publish_converted(
     architecture: str,
     release: Release,
     *,
-    name: str,
     command: str,
     out: Path,
     config: TrainConfig,
@@ -133,7 +132,7 @@ def publish_converted(
         return _draft(
             net,
             architecture,
-            name=name,
+            name=out.name,
             resampling="nearest",
             training=training,
             domain=DOMAIN,

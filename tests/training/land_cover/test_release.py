@@ -109,7 +109,7 @@ def test_every_upscaling_is_the_same_in_the_runtime_and_reads_the_last_column(up
         weight.data += 0.02 * torch.randn_like(weight)
     out = tmp_path / "land-cover-vit"
     plain = TrainConfig(folder=tmp_path, weights="float32")
-    release.publish_converted(net, "test_vit", "0.2.0", name=out.name, command="none", out=out, config=plain)
+    release.publish_converted(net, "test_vit", "0.2.0", command="none", out=out, config=plain)
     draw = torch.Generator().manual_seed(9)
     given = 0.2 + 0.1 * torch.randn(3, 10, 120, 120, generator=draw)
     with torch.no_grad():
@@ -144,7 +144,6 @@ def test_a_model_that_no_layer_would_hold_is_refused(tmp_path: Path, monkeypatch
             net,
             "test_resnet",
             "0.2.0",
-            name="land-cover-x",
             command="none",
             out=tmp_path / "land-cover-x",
             config=plain,
