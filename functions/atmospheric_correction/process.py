@@ -124,9 +124,9 @@ class AtmosphericCorrection:
         """All pixels are corrected."""
         return 1.0
 
-    def bytes_per_point(self, inputs: AtmosphericCorrectionInputs) -> int:
+    def bytes_per_point(self, inputs: AtmosphericCorrectionInputs) -> tuple[int, ...]:
         """Bytes of a pixel in the files, at most."""
-        return 2 * len(inputs.bands) + 1
+        return (2 * len(inputs.bands) + 1,)
 
     def check(self, plan: Plan) -> tuple[str, ...]:
         """Refuse what cannot be corrected or written, before any work is done."""

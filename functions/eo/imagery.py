@@ -34,6 +34,7 @@ def imagery(
     resampling: Resampling = "bilinear",
     squares: int = 0,
     masked: bool = False,
+    classified: bool = False,
     mask_snow: bool = False,
 ) -> list[Stage]:
     """Fetch source blocks, align them with the target grid, and lay elevation under the contexts where any are wanted.
@@ -50,6 +51,7 @@ def imagery(
         resampling=resampling,
         squares=squares,
         masked=masked,
+        classified=classified,
         mask_snow=mask_snow,
     )
     per_pixel = ALIGN_BYTES_PER_PIXEL + ALIGN_BYTES_PER_BAND * max(0, len(bands) - 3)

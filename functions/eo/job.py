@@ -247,8 +247,8 @@ class Process(Protocol):
         """Share of the pixels that end in the result."""
         ...
 
-    def bytes_per_point(self, inputs: Any) -> int:  # noqa: ANN401
-        """Bytes of the result for each such pixel."""
+    def bytes_per_point(self, inputs: Any) -> tuple[int, ...]:  # noqa: ANN401
+        """Bytes of the result for each such pixel, by what is joined of the shards' bodies apart from the others."""
         ...
 
     def check(self, plan: Plan) -> Sequence[str]:

@@ -66,10 +66,20 @@ def keep(window: Window, fraction: float) -> NDArray[np.bool_]:
     """
     if not 0 < fraction <= 1:
         raise InvalidInput(f"fraction is {fraction}, outside 0 < fraction <= 1; use 1 to keep every pixel")
-    limit = math.ceil(math.ldexp(fraction, 32))  # exact: scaling by a power of two does not round
-    if limit >> 32:
+    if fraction == 1:
         return np.ones(window.shape, np.bool_)
-    return rank(window) < np.uint32(limit)
+    return below(rank(window), fraction)
+
+
+def below(ranks: NDArray[np.uint32], fraction: float) -> NDArray[np.bool_]:
+    """Tell which of some pixels belong to the sample of a fraction in (0, 1], by their ranks."""
+    end = limit(fraction)
+    return np.ones(ranks.shape, np.bool_) if end >> 32 else ranks < np.uint32(end)
+
+
+def limit(fraction: float, *, quarters: int = 0) -> int:
+    """The rank below which t < fraction / 4^quarters; 2^32 where that is 1."""
+    return math.ceil(math.ldexp(fraction, 32 - 2 * quarters))  # exact: scaling by a power of two does not round
 
 
 def _cells(window: Window, level: int) -> Window:

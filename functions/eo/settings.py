@@ -108,7 +108,7 @@ class Settings(BaseModel):
     function_memory: Annotated[int | None, Field(alias="EO_SHARDS_FUNCTION_MEMORY", ge=128, le=10_240)] = None
     """Memory in MB (2^20 bytes) that is configured for the functions that do units, which is what AWS Lambda bills."""
     chunk: Annotated[int, Field(alias="EO_SHARDS_CHUNK", ge=16, le=8192)] = 1024
-    """Edge of the cube's chunks in pixels."""
+    """Edge of the cube's chunks in pixels. A power of two, or the nodes of a COPC lie across shards, which the fan-in pays for."""
     retry_attempts: Annotated[int, Field(alias="EO_SHARDS_RETRY_ATTEMPTS", ge=1, le=20)] = 6
     """How often a remote request is tried in all."""
     retry_delay: Annotated[float, Field(alias="EO_SHARDS_RETRY_DELAY", ge=0, le=60, allow_inf_nan=False)] = 1.0

@@ -24,7 +24,7 @@ class Sources(Record):
     bands: tuple[str, ...]
     """Reflectance bands by Sentinel-2 name, such as B04."""
     classes: bool = False
-    """Whether the scene classification (SCL) is needed, for masking."""
+    """Whether the scene classification (SCL) is needed, for masking or as a variable."""
     elevation: bool = False
     """Whether elevation is needed on the target grid."""
     context: tuple[str, ...] = ()
@@ -40,6 +40,8 @@ class Sources(Record):
     the bbox holds one; 0 for none but those of the bbox. The target grid's own pixels then begin at the CRS's zero."""
     masked: bool = False
     """Whether the variable `masked` is needed: 1 where there is data, but none that the classes call ground."""
+    classified: bool = False
+    """Whether the variable `SCL` is needed: the class of each pixel in the scene that it comes from, 0 where there is none."""
     mask_snow: bool = False
     """Whether snow (class 11) is no ground either."""
 
@@ -82,6 +84,8 @@ class Stage(Record):
     """Pixels that the map reads around its shard and crops afterwards."""
     bytes_per_pixel: int = 0
     """Peak bytes that the map holds for each pixel of its unit, beside the worker's base. Over tiles: of one tile."""
+    seconds_per_megapixel: float = 0.0
+    """CPU seconds that the map takes for a million pixels of its units beyond what others over such units do."""
     sources: Sources | None = None
     """What this stage brings into the cube; only the stage that fetches has it."""
     makes: tuple[Made, ...] = ()

@@ -111,6 +111,13 @@ class ResultIO:
         self.digests[name] = composite(made)
         self.sizes[name] = sum(piece.size for piece in made)
 
+    def put(self, name: str, pieces: Iterable[memoryview | bytes]) -> Body:
+        """Write an object to join with others, beside what the units left, piece by piece."""
+        key = f"{self.plan.work}/parts/merge/{name}"
+        tally = _Tally()
+        self._store.write(key, tally.counted(pieces))
+        return Body(key, tally.size, tally.digest.hexdigest())
+
     def write_checksums(self) -> None:
         """Write the list of the pieces of what was joined."""
         self.write(CHECKSUMS, document(self._joined))

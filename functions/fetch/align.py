@@ -37,7 +37,7 @@ def align(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
 
 
 def _mosaic(window: Window, in_box: NDArray[np.bool_], io: UnitIO) -> tuple[NDArray[np.uint8], dict[str, int]]:
-    """(validity, counts); writes bands and scene index too, where they are not aliases of the only scene."""
+    """(validity, counts); writes bands and scene index too, where they are not aliases of the only scene, and classes."""
     plan = io.plan
     bands = list(plan.radiometry)
     aliased = {band for band in bands if plan.targets[band].array in plan.sources}
@@ -46,6 +46,8 @@ def _mosaic(window: Window, in_box: NDArray[np.bool_], io: UnitIO) -> tuple[NDAr
     """Index of the scene plus one; 0 where none has filled yet."""
     seen = np.zeros(window.shape, bool)
     """Where some scene has data, masked or not."""
+    classes = np.zeros(window.shape, np.uint8)
+    no_ground = SCL_MASKED_WITH_SNOW if plan.sources_wanted.mask_snow else SCL_MASKED
     for index in range(len(plan.scenes)):
         own = _of_scene(index, io)
         if any(band not in own for band in bands) or not _reaches(own[bands[0]][1], window, io):
@@ -55,23 +57,23 @@ def _mosaic(window: Window, in_box: NDArray[np.bool_], io: UnitIO) -> tuple[NDAr
         for band in bands[1:]:
             data &= values[band] > 0
         seen |= data
+        codes = _codes(*own[CLASSES], window, io) if CLASSES in own else classes
         if CLASSES in own and plan.inputs.get("mask_clouds", True):
-            data &= ~_masked(*own[CLASSES], window, io)
+            data &= ~no_ground.take(codes)
         fresh = data & (origin == 0)
         np.copyto(origin, index + 1, where=fresh)
+        np.copyto(classes, codes, where=fresh)
         for band, target in filled.items():
             common = plan.radiometry[band]
             _fill(target, values[band], fresh, plan.scenes[index].assets[band].radiometry or common, common)
         if not (in_box & (origin == 0)).any():
             break
-    for band, target in filled.items():
-        io.cube.write_target(band, window, target)
-    if io.cube.has("scene"):
-        io.cube.write_target("scene", window, origin)
-    if io.cube.has("masked"):
-        io.cube.write_target("masked", window, (in_box & seen & (origin == 0)).view(np.uint8))
+    masked = in_box & seen & (origin == 0)
+    for name, target in {**filled, "scene": origin, "masked": masked.view(np.uint8), CLASSES: classes}.items():
+        if io.cube.has(name):
+            io.cube.write_target(name, window, target)
     valid = in_box & (origin > 0)
-    found = {"empty": in_box & ~seen, "masked": in_box & seen & (origin == 0), "valid": valid}
+    found = {"empty": in_box & ~seen, "masked": masked, "valid": valid}
     return valid.view(np.uint8), {name: int(np.count_nonzero(pixels)) for name, pixels in found.items()}
 
 
@@ -120,15 +122,14 @@ def _band(name: str, source: ImageSource, window: Window, io: UnitIO) -> NDArray
     return _resampled(name, local, window, io, kernel=KERNELS[io.plan.sources_wanted.resampling], dtype=np.uint16)
 
 
-def _masked(name: str, source: ImageSource, window: Window, io: UnitIO) -> NDArray[np.bool_]:
-    """Which pixels of a window of the target grid are not ground, by the class of the pixel in which the centre lies."""
+def _codes(name: str, source: ImageSource, window: Window, io: UnitIO) -> NDArray[np.uint8]:
+    """Classes on a window of the target grid: those of the pixels in which the centres lie, 0 beyond the array."""
     grid = io.plan.grid
     local = source.grid.to_sibling(grid.crs)
-    no_ground = SCL_MASKED_WITH_SNOW if io.plan.sources_wanted.mask_snow else SCL_MASKED
     if local.crs != grid.crs:
-        return no_ground.take(_resampled(name, local, window, io, kernel=_code, dtype=np.uint8))
+        return _resampled(name, local, window, io, kernel=_code, dtype=np.uint8)
     # In one CRS a column decides on the column and a row on the row: no coordinates for each pixel.
-    result = np.ones(window.shape, bool)
+    result = np.zeros(window.shape, np.uint8)
     cols = np.floor((grid.x(0.5) - local.x + np.arange(window.col, window.col_end) * grid.resolution) / local.dx)
     rows = np.floor((local.y - grid.y(0.5) + np.arange(window.row, window.row_end) * grid.resolution) / local.dy)
     on_cols = np.flatnonzero((cols >= 0) & (cols < local.width))
@@ -137,10 +138,10 @@ def _masked(name: str, source: ImageSource, window: Window, io: UnitIO) -> NDArr
         return result
     cols, rows = cols[on_cols].astype(np.intp), rows[on_rows].astype(np.intp)
     part = Window(int(cols[0]), int(rows[0]), int(cols[-1] - cols[0]) + 1, int(rows[-1] - rows[0]) + 1)
-    masked = no_ground.take(io.cube.read(name, part))
+    codes = io.cube.read(name, part)
     # Both axes ascend without gaps: the pixels on the raster are one block.
     block = result[on_rows[0] : on_rows[-1] + 1, on_cols[0] : on_cols[-1] + 1]
-    block[...] = masked.take(cols - part.col, axis=1).take(rows - part.row, axis=0)
+    block[...] = codes.take(cols - part.col, axis=1).take(rows - part.row, axis=0)
     return result
 
 

@@ -175,9 +175,9 @@ class LandCover:
         """All pixels count."""
         return 1.0
 
-    def bytes_per_point(self, inputs: LandCoverInputs) -> int:  # noqa: ARG002 - the protocol's
+    def bytes_per_point(self, inputs: LandCoverInputs) -> tuple[int, ...]:  # noqa: ARG002 - the protocol's
         """Bytes of a pixel in the files, at most: a patch's 14,400 have about 2,000."""
-        return 1
+        return (1,)
 
     def check(self, plan: Plan) -> tuple[str, ...]:
         """Refuse what cannot be judged or written, before any work is done; say how much it is, and by what model."""

@@ -106,7 +106,7 @@ def predict(
     *,
     pixels: int,
     points: int,
-    bytes_per_point: int,
+    bytes_per_point: Sequence[int],
     arrays: Sequence[ArraySpec],
     units: dict[str, list[Unit]],
     stages: Sequence[Stage],
@@ -117,7 +117,7 @@ def predict(
     variables: int,
     memory_mb: int,
 ) -> Prediction:
-    """Add up what the units will take. `block_memory` is the most bytes that a block holds, of images or elevation.
+    """Add up what the units will take. `bytes_per_point` are those of each file that is joined of bodies. `block_memory` is the most bytes that a block holds, of images or elevation.
 
     `variables` are those on the target grid; `memory_mb` is what a call may use.
     """
@@ -130,6 +130,7 @@ def predict(
     written = written_pixels(arrays, units, stages, shards)
     stored = {array.name: STORED_BYTES[array.dtype] * written[array.name] for array in arrays}
     scratch = sum(stored.values())
+    size = points * sum(bytes_per_point)
     records = UNIT_BYTES * sum(len(units[stage.name]) for stage in stages) + ARRAY_BYTES * len(arrays)
     work = Work(
         units=units,
@@ -141,14 +142,15 @@ def predict(
         source_bytes=bytes_in,
         cube_bytes=int(scratch),
         tile_bytes=int(sum(size for name, size in stored.items() if name.startswith(f"{TILES}/"))),
-        body_bytes=points * bytes_per_point,
+        body_bytes=size,
+        joined=len(bytes_per_point),
         unit_memory_bytes=memory,
     )
     return Prediction(
         pixels=pixels,
         points=points,
-        result_bytes=points * bytes_per_point,
-        scratch_bytes=int(scratch) + points * bytes_per_point + records,
+        result_bytes=size,
+        scratch_bytes=int(scratch) + size + records,
         unit_memory_bytes=memory,
         units={stage.name: len(units[stage.name]) for stage in stages},
         parts=len(shards),

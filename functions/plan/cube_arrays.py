@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from eo.catalog import Scene
+from eo.catalog import CLASSES, Scene
 from eo.grid import RasterGrid, TargetGrid, Window
 from eo.imagery import CONTEXT_CHUNK
 from eo.job import ArraySpec, TargetArray
@@ -45,6 +45,8 @@ def target_arrays(
         add("scene", "uint8" if len(scenes) < 255 else "uint16")
     if wanted.masked:
         add("masked", "uint8")
+    if wanted.classified:
+        add(CLASSES, "uint8")
     if wanted.elevation:
         add("elevation", "float32", "NaN")
     for made in makes:

@@ -47,6 +47,8 @@ class Work:
     """Of them, what tiles contribute."""
     body_bytes: int
     unit_memory_bytes: int
+    joined: int = 1
+    """Files that the merge joins of the shards' bodies."""
 
 
 def forecast(work: Work, *, memory_mb: int) -> UsageTotal:
@@ -58,7 +60,7 @@ def forecast(work: Work, *, memory_mb: int) -> UsageTotal:
     for stage in stages:
         each = 1 if stage.tiling is None else stage.tiling.edge**2
         pixels = each * sum(unit.window.pixels for unit in units[stage.name])
-        cpu += pixels / 1e6 * SECONDS_PER_MEGAPIXEL[stage.over]
+        cpu += pixels / 1e6 * (SECONDS_PER_MEGAPIXEL[stage.over] + stage.seconds_per_megapixel)
     waiting = work.source_requests * SECONDS_PER_REQUEST + work.source_bytes / BYTES_PER_SECOND
     seconds = cpu / cores(memory_mb) + waiting
     reads, writes = _requests(work, unit_calls, calls)
@@ -107,16 +109,17 @@ def _requests(work: Work, unit_calls: int, calls: int) -> tuple[int, int]:
     edge = own[0].chunks if own else (1, 1)
     of_shards = sum(_chunks(shard, edge) for shard in work.shards)
     shard_stages = sum(stage.over == "shards" for stage in work.stages)
-    # A unit leaves a part and its record, one of the last stage two objects more. The plan leaves unit lists, metadata
-    # and itself; the merge copies bodies and writes its few files.
-    writes = of_blocks + of_shards * len(own) + 2 * unit_calls + 2 * len(work.shards)
-    writes += len(work.stages) + len(work.arrays) + 2 + len(work.shards) + 10
+    # A unit leaves a part and its record, one of the last stage two objects more for each file that is joined: a body and
+    # what the merge looks at. The plan leaves unit lists, metadata and itself; the merge copies bodies and writes its few
+    # files.
+    writes = of_blocks + of_shards * len(own) + 2 * unit_calls + 2 * len(work.shards) * work.joined
+    writes += len(work.stages) + len(work.arrays) + 2 + len(work.shards) * work.joined + 10
     writes += sum(_chunks(Window(0, 0, *array.shape[::-1]), array.chunks) for array in made)
     # Align reads each chunk that was fetched, and at least one of each array for every shard; the stages after it read
     # every variable. A process opens the plan and each array once. The merge reads parts, thumbnails and records.
     per_shard = len([name for name in fetched if _group(name) not in of_scene]) * len(work.shards)
     reads = max(of_blocks, per_shard) + of_shards * work.variables * max(0, shard_stages - 1)
-    reads += unit_calls + (shard_stages + 1) * len(work.shards) + calls
+    reads += unit_calls + (shard_stages + work.joined) * len(work.shards) + calls
     # A unit over a scene reads all that is there of it.
     reads += sum(_chunks(unit.window, array.chunks) for unit in by_kind["scenes"] for array in of_scene[unit.array])
     # A unit over tiles reads the bands, of which it makes as many, and their validity.

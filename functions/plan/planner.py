@@ -131,8 +131,9 @@ def _planned(
     anchor = lattice or grid_lattice(grid, first, files, wanted)
     sampled = process.sampled(inputs)
     memory = settings.worker_memory * 1_000_000
+    sizes = process.bytes_per_point(inputs)
     edge = shard or budget.shard_edge(
-        chunk=settings.chunk, bytes_per_pixel=sampled * process.bytes_per_point(inputs), memory=memory, stages=stages
+        chunk=settings.chunk, bytes_per_pixel=sampled * min(sizes), memory=memory, stages=stages
     )
     square = square_of(wanted, grid.resolution)
     windows = shard_windows(grid, inputs.bbox, edge, anchor, square)
@@ -189,7 +190,7 @@ def _planned(
     predicted = budget.predict(
         pixels=pixels,
         points=budget.most_points(math.ceil(pixels * (1 - uncovered)), sampled, grid.window),
-        bytes_per_point=process.bytes_per_point(inputs),
+        bytes_per_point=sizes,
         arrays=[*images.arrays, *heights.arrays, *arrays],
         units=units,
         stages=stages,

@@ -1,4 +1,4 @@
-"""The drape stage: a shard of the cube as the body of a PLY file."""
+"""The drape stage: a shard of the cube as the body of a PLY file, as nodes of a COPC file, or as both."""
 
 import math
 from collections.abc import Iterator
@@ -8,30 +8,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eo.catalog import CLASSES
 from eo.correction import SURFACE, surface
 from eo.grid import Window
 from eo.job import Part, Plan, Unit
 from eo.ply import encode
 from eo.radiometry import Radiometry, stretch_lut
-from eo.sampling import keep
+from eo.sampling import below, keep, rank
 from eo.thumbnail import thumbnail
 from eo.unit_io import UnitIO
-from point_cloud.process import BANDS
+from point_cloud.copc_shard import NO_POINT, Pixels, Shard
+from point_cloud.octree import octree
+from point_cloud.place import origin_pixel
+from point_cloud.process import BANDS, formats
 from point_cloud.thumbnail import packed
 
 
 def drape(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the stage before has no reduce
-    """Turn the valid pixels of a shard, sampled, into vertices."""
+    """Turn the valid pixels of a shard, sampled, into points."""
     plan, window = io.plan, unit.window
-    inputs = plan.inputs
+    inputs, wanted = plan.inputs, formats(plan)
     height = io.cube.read_target("elevation", window, np.nan)
     known = io.cube.read_target("valid", window).view(np.bool_) & ~np.isnan(height)
     bands, radiometries, lost = _colours(known, plan, window, io)
-    kept = known & keep(window, inputs["sampled_fraction"])
+    ranks = rank(window) if "copc" in wanted else None
+    fraction = inputs["sampled_fraction"]
+    kept = known & (keep(window, fraction) if ranks is None else below(ranks, fraction))
     stretches = [stretch_lut(radiometry, inputs["max_reflectance"]) for radiometry in radiometries]
     colours = list(zip(stretches, bands, strict=True))
+    extremes: dict[str, tuple[float, float]] = {}
     heights = _Range()
-    io.put("body", _vertices(kept, height, colours, plan, window, heights=heights))
+    if "ply" in wanted:
+        io.put("body", _vertices(kept, height, colours, plan, window, heights=heights))
+    elif kept.any():
+        heights.add(height[kept])
+    if ranks is not None:
+        extremes |= _nodes(kept, ranks, _pixels(height, colours, window, io), io)
     small = np.where(thumbnail(known, window, plan), thumbnail(height, window, plan), np.nan)
     io.put("thumbnail", [packed(small, [lut[thumbnail(dn, window, plan)] for lut, dn in colours]).tobytes()])
     return Part(
@@ -40,8 +52,33 @@ def drape(unit: Unit, _state: Any, io: UnitIO) -> Part:  # noqa: ANN401 - the st
         sizes=io.left.sizes,
         digests=io.left.digests,
         counts={"points": int(np.count_nonzero(kept)), "known": int(np.count_nonzero(known)), "clouded": lost},
-        extremes=_extremes(kept, heights, plan, window),
+        extremes=_extremes(kept, heights, plan, window) | extremes,
     )
+
+
+def _pixels(
+    height: NDArray[np.float32],
+    colours: list[tuple[NDArray[np.uint8], NDArray[np.uint16]]],
+    window: Window,
+    io: UnitIO,
+) -> Pixels:
+    """The pixels of a shard with all that LAS has a field for."""
+    scl = io.cube.read_target(CLASSES, window) if io.cube.has(CLASSES) else None
+    scene = io.cube.read_target("scene", window) if io.cube.has("scene") else None
+    return Pixels(io.plan, window, height=height, colours=colours, scl=scl, scene=scene)
+
+
+def _nodes(
+    kept: NDArray[np.bool_], ranks: NDArray[np.uint32], pixels: Pixels, io: UnitIO
+) -> dict[str, tuple[float, float]]:
+    """Write the shard's nodes and what it shares of others; gives the extremes that PLY has not."""
+    tree = octree(io.plan)
+    levels = tree.levels(ranks)
+    levels[~kept] = NO_POINT
+    shard = Shard(tree, pixels, levels)
+    io.put("copc", shard.body())
+    io.put("rest", shard.rest())
+    return {"gps_time": shard.times} if kept.any() else {}
 
 
 def _colours(
@@ -137,9 +174,3 @@ def _extremes(kept: NDArray[np.bool_], heights: _Range, plan: Plan, window: Wind
         "y": (float(y[rows[-1]]), float(y[rows[0]])),
         "z": (heights.low, heights.high),
     }
-
-
-def origin_pixel(plan: Plan) -> tuple[int, int]:
-    """(column, row) of the pixel in the middle of the job, whose centre is the local origin."""
-    window = plan.grid.window
-    return window.col + window.width // 2, window.row + window.height // 2

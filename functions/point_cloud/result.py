@@ -1,4 +1,4 @@
-"""The merge of a point cloud: PLY, pictures and STAC item from what the shards left."""
+"""The merge of a point cloud: PLY, COPC, pictures and STAC item from what the shards left."""
 
 import json
 from collections import Counter
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eo import found_air, lineage
+from eo import found_air, from_disk, lineage
 from eo.errors import NothingFound
 from eo.job import Part, Plan, Result
 from eo.outcome import align_counts, attributions, left_out, pixels
@@ -15,9 +15,11 @@ from eo.pictures import png
 from eo.ply import header
 from eo.thumbnail import lattice, step
 from eo.unit_io import ResultIO
-from point_cloud.drape import origin_pixel
-from point_cloud.item import ITEM, OBLIQUE, PLY, PREVIEW, stac_item
+from point_cloud import copc_merge
+from point_cloud.item import COPC, ITEM, OBLIQUE, PLY, PREVIEW, captions, stac_item, title
 from point_cloud.pictures import above, ground, oblique
+from point_cloud.place import origin
+from point_cloud.process import formats
 from point_cloud.thumbnail import PIXEL
 
 
@@ -33,19 +35,22 @@ def merge(parts: list[Part], io: ResultIO) -> Result:
     counts.update(align_counts(io))
     if not counts["points"]:
         raise NothingFound(_why_empty(counts, plan))
-    extremes = _joined_extremes(parts)
+    extremes = joined_extremes(parts)
     # The pictures first: what they need is checked before the large file is made.
     cloud = ground(*canvas(parts, io), step(plan) * plan.grid.resolution)
     seen_from_above = above(cloud)
     seen_from_south, exaggeration = oblique(cloud)
-    head = header(counts["points"], coordinates=plan.inputs["coordinates"], comments=comments(plan))
-    io.concatenate(PLY, head, [part.body("body") for part in parts if part.sizes["body"]])
+    if "ply" in formats(plan):
+        head = header(counts["points"], coordinates=plan.inputs["coordinates"], comments=comments(plan))
+        io.concatenate(PLY, head, [part.body("body") for part in parts if part.sizes["body"]])
+    if "copc" in formats(plan):
+        copc_merge.write(COPC, parts, extremes, io, about=description(plan))
     io.write_checksums()
     io.write(PREVIEW, png(seen_from_above))
     io.write(OBLIQUE, png(seen_from_south))
     summary: dict[str, Any] = {
         "points": counts["points"],
-        "bytes": io.sizes[PLY],
+        "bytes": sum(io.sizes[name] for name in (PLY, COPC) if name in io.sizes),
         "pixels_inside": counts["inside"],
         "pixels_without_data": counts["empty"],
         "pixels_masked": counts["masked"],
@@ -61,6 +66,14 @@ def merge(parts: list[Part], io: ResultIO) -> Result:
         summary["air"] = found_air.air(field, plan)
         summary["notes"] += found_air.notes(field, plan)
         summary["notes"] += found_air.unknown_elevation(io.parts("context"), plan.scene_names)
+    page = from_disk.page(
+        title(plan),
+        files=[*io.sizes, ITEM],
+        pictures=captions(summary),
+        notices=summary["attributions"],
+        streams=COPC in io.sizes,
+    )
+    io.write(from_disk.INDEX, page)
     shapes = {PREVIEW: seen_from_above.shape[:2], OBLIQUE: seen_from_south.shape[:2]}
     item = stac_item(plan, summary, sizes=io.sizes, digests=io.digests, shapes=shapes)
     io.write(ITEM, (json.dumps(item, indent=2) + "\n").encode())
@@ -71,8 +84,16 @@ def offset(plan: Plan) -> tuple[float, float, float]:
     """What has to be added to the file's x, y and z, in metres of the CRS."""
     if plan.inputs["coordinates"] == "absolute":
         return 0.0, 0.0, 0.0
-    col, row = origin_pixel(plan)
-    return plan.grid.x(col + 0.5), plan.grid.y(row + 0.5), 0.0
+    return origin(plan)
+
+
+def description(plan: Plan) -> str:
+    """What the COPC file says of itself in words, a line each: as the PLY file, but for its origin.
+
+    Scenes last: there is no room for a thousand of them, and what the data's licences want said is to be there.
+    """
+    lines = [(key, text) for key, text in comments(plan) if not key.startswith("offset_")]
+    return "".join(f"{key} {text}\n" for key, text in sorted(lines, key=lambda line: line[0] == "scene"))
 
 
 def comments(plan: Plan) -> list[tuple[str, str]]:
@@ -123,7 +144,8 @@ def canvas(parts: list[Part], io: ResultIO) -> tuple[NDArray[np.float32], NDArra
     return np.ascontiguousarray(points["z"]), colours.astype(np.float32)
 
 
-def _joined_extremes(parts: list[Part]) -> dict[str, tuple[float, float]]:
+def joined_extremes(parts: list[Part]) -> dict[str, tuple[float, float]]:
+    """Smallest and largest of all shards, by name."""
     joined: dict[str, tuple[float, float]] = {}
     for part in parts:
         for name, (low, high) in part.extremes.items():

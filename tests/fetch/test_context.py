@@ -114,8 +114,8 @@ class Coarse:
         """Anything goes."""
         return ()
 
-    def bytes_per_point(self, inputs: Any) -> int:  # noqa: ARG002
-        return 4
+    def bytes_per_point(self, inputs: Any) -> tuple[int, ...]:  # noqa: ARG002
+        return (4,)
 
     def merge(self, parts: list[Part], io: ResultIO) -> Result:
         raise NotImplementedError

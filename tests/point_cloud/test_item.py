@@ -17,7 +17,7 @@ from eo.grid import TargetGrid, Window
 from eo.job import Plan, Prediction
 from eo.lineage import public, sources
 from eo.result_item import footprint, links
-from point_cloud.item import EXTENSIONS, OBLIQUE, PLY, PREVIEW, stac_item
+from point_cloud.item import COPC, EXTENSIONS, OBLIQUE, PLY, PREVIEW, stac_item
 from stac_items import Validate, validator
 
 
@@ -108,7 +108,8 @@ def item(made: Plan) -> dict[str, Any]:
         "notes": ["left out 2 pixels (0.10 %) where no scene has data"],
         "vertical_exaggeration_of_oblique_view": 1.7,
     }
-    files = (PLY, CHECKSUMS, PREVIEW, OBLIQUE)
+    clouds = [{"ply": PLY, "copc": COPC}[name] for name in made.inputs.get("format", ["ply"])]
+    files = (*clouds, CHECKSUMS, PREVIEW, OBLIQUE)
     return stac_item(
         made,
         summary,
@@ -131,6 +132,8 @@ PLANS = {
     "remote, absolute": plan(
         scenes=(scene(href="https://user:secret@stac.example/items/a?token=secret"),), coordinates="absolute"
     ),
+    "both formats": plan(format=["ply", "copc"]),
+    "COPC alone": plan(format=["copc"]),
     "antimeridian": plan(*ACROSS),
     "smaller than a pixel": plan("11.2,46.4,11.200000001,46.400000001"),
 }
@@ -141,6 +144,22 @@ def test_item_is_valid_with_core_and_all_extensions(made: Plan, validate: Valida
     answer = validate(item(made))
     assert answer["valid_stac"], answer
     assert len(answer["schema"]) == 1 + len(EXTENSIONS)
+
+
+def test_each_file_is_an_asset_with_its_own_dimensions() -> None:
+    both, alone = item(PLANS["both formats"]), item(PLANS["COPC alone"])
+    assert both["assets"]["data"]["type"] == "application/ply"
+    for made in (both, alone):
+        copc = made["assets"]["copc"]
+        assert (copc["href"], copc["type"], copc["roles"]) == (
+            "./point_cloud.copc.laz",
+            "application/vnd.laszip+copc",
+            ["data"],
+        )
+        assert {"name": "Classification", "size": 1, "type": "unsigned"} in copc["pc:schemas"]
+    assert "Classification" not in {dimension["name"] for dimension in both["properties"]["pc:schemas"]}
+    assert alone["properties"]["pc:schemas"] == alone["assets"]["copc"]["pc:schemas"]
+    assert "data" not in alone["assets"]
 
 
 BREAKS: dict[str, Callable[[dict[str, Any]], Any]] = {

@@ -71,7 +71,7 @@ def test_every_file_of_a_result_can_be_checked(done: Done) -> None:
     assert done.result.files["point_cloud.json"] == hashlib.sha256(item).hexdigest()
 
 
-@pytest.mark.parametrize("name", ["point_cloud.ply", "checksums.json", "preview.png", "oblique.png"])
+@pytest.mark.parametrize("name", ["point_cloud.ply", "checksums.json", "preview.png", "oblique.png", "index.html"])
 @pytest.mark.parametrize("damage", ["a bit", "the end", "more"])
 def test_every_damage_shows(done: Done, name: str, damage: str, tmp_path: Path) -> None:
     for path in done.out.iterdir():

@@ -29,7 +29,7 @@ UNITS = [
     Unit(id="r00000c00000", window=Window(1000, -2000, 5, 6)),
     Unit(id="r00000c00001", window=Window(1005, -2000, 3, 6)),
 ]
-FILES = {"point_cloud.ply", "checksums.json", "point_cloud.json", "preview.png", "oblique.png"}
+FILES = {"point_cloud.ply", "checksums.json", "point_cloud.json", "preview.png", "oblique.png", "index.html"}
 
 
 def scene(name: str = "S2A_T32TPS", year: int = 2026, **changes: Any) -> Scene:

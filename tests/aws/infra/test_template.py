@@ -72,11 +72,12 @@ def test_the_api_asks_for_signatures_unless_tokens_are_wanted() -> None:
         found["Properties"]["RouteKey"]: found["Properties"] for found in resources("AWS::ApiGatewayV2::Route").values()
     }
     assert routes.pop("$default")["AuthorizationType"] == {"Fn::If": ["TakesTokens", "JWT", "AWS_IAM"]}
-    # Only a browser's question what it may send comes without credentials.
-    assert {key: route["AuthorizationType"] for key, route in routes.items()} == {
-        "OPTIONS /": "NONE",
-        "OPTIONS /{proxy+}": "NONE",
-    }
+    assert {route["AuthorizationType"] for route in routes.values()} == {"NONE"}
+    # A browser's question what it may send comes without credentials, and where tokens are taken so do its pages.
+    pages = {"GET /", "GET /jobs/{job}/view", "GET /static/{name}"}
+    assert set(routes) == {"OPTIONS /", "OPTIONS /{proxy+}"} | pages
+    found = resources("AWS::ApiGatewayV2::Route").values()
+    assert {one["Properties"]["RouteKey"] for one in found if one.get("Condition") == "TakesTokens"} == pages
     stage = next(iter(resources("AWS::ApiGatewayV2::Stage").values()))["Properties"]
     assert json.loads(stage["AccessLogSettings"]["Format"])["status"] == "$context.status"
     assert {"ThrottlingBurstLimit", "ThrottlingRateLimit"} <= set(stage["DefaultRouteSettings"])
