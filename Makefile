@@ -11,10 +11,11 @@ TRAINING_STAMP := $(VENV)/.training
 SAM := .venv-sam
 SAM_STAMP := $(SAM)/.installed
 DEMO := .demo
+PAGES := functions/api/web/index.html
 export EO_SHARDS_HOME ?= $(abspath $(DEMO)/home)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help env training sam system demo build deploy test lint types coverage chaos bench bench-correction bench-land-cover lock clean
+.PHONY: help env training sam system view demo build deploy test lint types coverage chaos bench bench-correction bench-land-cover lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -42,11 +43,18 @@ $(SAM_STAMP): requirements-sam.lock $(STAMP)
 
 sam: $(SAM_STAMP) ## aws-sam-cli and cfn-lint, in .venv-sam: they pin what the functions use in other versions
 
-system: ## Debian packages that some tests use (CloudCompare, what Open3D links); skipped without root or apt
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s cloudcompare libusb-1.0-0 libgl1 libgomp1 xvfb >/dev/null 2>&1; then \
+system: ## Debian packages that some tests use (CloudCompare, Chromium, what Open3D links); skipped without root or apt
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s chromium cloudcompare libusb-1.0-0 libgl1 libgomp1 xvfb >/dev/null 2>&1; then \
 	  export DEBIAN_FRONTEND=noninteractive; \
-	  { apt-get -qq update && apt-get -qq install -y --no-install-recommends cloudcompare libusb-1.0-0 libgl1 libgomp1 xvfb >/dev/null; } \
+	  { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium cloudcompare libusb-1.0-0 libgl1 libgomp1 xvfb >/dev/null; } \
 	  || echo "could not install them; the tests that need them will be skipped by name"; fi
+
+# The pages are not kept in git: they are 0.5 MB that no diff can read, and npm makes the same of the locked sources.
+$(PAGES): view/package-lock.json view/index.html view/vite.config.ts $(wildcard view/jobs/job/*.html view/src/*/*)
+	cd view && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+	touch $@
+
+view: $(PAGES) ## the web pages, from view/ into functions/api/web (needs Node.js 20 and npm)
 
 $(DEMO)/scene.json: $(STAMP) $(wildcard tests/scenes/*.py)
 	rm -rf $(DEMO)/scene && mkdir -p $(DEMO)
@@ -56,7 +64,7 @@ demo: $(DEMO)/scene.json ## a scene, the main job on it, and its result in out/
 	$(BIN)/eo-shards run point-cloud --source local --catalog $(DEMO)/scene/catalog --dem local --dem-path $(DEMO)/scene/dem.zarr \
 	  --bbox "$$($(BIN)/python -c 'import json; print(*json.load(open("$(DEMO)/scene.json"))["bbox"], sep=",")')" --out out
 
-build: $(SAM_STAMP) ## layers and functions in .aws-sam, as they are deployed (needs Python 3.13)
+build: $(SAM_STAMP) $(PAGES) ## layers and functions in .aws-sam, as they are deployed (needs Python 3.13)
 	$(SAM)/bin/sam build
 
 deploy: build ## to your AWS account; asks for every parameter
@@ -69,13 +77,13 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy functions
 
-test: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) lint types ## lint, types and every test but the slow sweeps
+test: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) $(PAGES) lint types ## lint, types and every test but the slow sweeps
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not chaos"
 
-coverage: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) ## the tests of `make test` with the lines that they miss; takes a third longer
+coverage: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) $(PAGES) ## the tests of `make test` with the lines that they miss; takes a third longer
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not chaos" --cov --cov-report=term:skip-covered
 
-chaos: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) ## the slow sweeps
+chaos: system $(STAMP) $(TRAINING_STAMP) $(SAM_STAMP) $(PAGES) ## the slow sweeps
 	HYPOTHESIS_PROFILE=default $(BIN)/python -m pytest -n 2 --dist worksteal
 
 bench: $(STAMP) $(SAM_STAMP) ## benchmarks: one table, and bench/results.json
@@ -101,4 +109,4 @@ lock: ## resolve the dependencies again (needs uv)
 	  --no-emit-find-links --no-header --quiet --generate-hashes -o requirements-sam.lock -
 
 clean: ## remove what the targets above made
-	rm -rf $(DEMO) $(VENV) $(SAM) .aws-sam out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(DEMO) $(VENV) $(SAM) .aws-sam out functions/api/web view/node_modules build/screenshots .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
-from api import documents, page
+from api import documents, page, web
 from api.asked import JSON, base_url, body, json_document, media_type
 from api.describe import description, summaries
 from api.execution import idempotency_key, ordered_inputs
@@ -43,6 +43,11 @@ ROUTES = (
     ("DELETE", "/jobs/<job_id>", "dismiss"),
     ("GET", "/jobs/<job_id>/results", "results"),
 )
+PAGES = (
+    ("GET", "/jobs/<job_id>/view", "view"),
+    ("GET", "/static/<name>", "static"),
+)
+"""For people with a browser: no part of what the API describes of itself."""
 
 
 def make_app(service: Service, *, settings: Settings, owner: Owner, local_files: bool) -> App:
@@ -52,7 +57,7 @@ def make_app(service: Service, *, settings: Settings, owner: Owner, local_files:
     """
     resolver = APIGatewayHttpResolver(debug=False)
     routes = Routes(resolver, service, owner, local_files=local_files)
-    for method, rule, name in ROUTES:
+    for method, rule, name in (*ROUTES, *PAGES):
         resolver.route(rule, method=method)(getattr(routes, name))
     resolver.not_found(lambda _error: routes.no_route())
     resolver.exception_handler(Refusal)(refused)
@@ -87,6 +92,10 @@ class Routes:
         found = documents.landing_page(self._base)
         if kind == JSON:
             return _json(found.text(), {"Vary": "Accept"})
+        if web.built():
+            shown = web.page(web.LANDING, elsewhere=not self._local_files)
+            shown.headers["Vary"] = "Accept"
+            return shown
         text = page.html(found, summaries(self._base), self._base)
         return Response(HTTPStatus.OK, page.HTML, text, headers={**page.HEADERS, "Vary": "Accept"})
 
@@ -174,6 +183,16 @@ class Routes:
         links = {name: self._service.link(job_id, name) for name in result.files}
         return _json(documents.results(result, process(status.process), links), HEADERS)
 
+    def view(self, job_id: str) -> Response[str]:
+        """The page that shows a job's result. It asks for that itself: a browser that opens a page sends no credentials."""
+        media_type(self._header("Accept"), ["text/html"])
+        _id(job_id)
+        return web.page(web.VIEW, elsewhere=not self._local_files)
+
+    def static(self, name: str) -> Response[bytes]:
+        """A script, style or picture of the pages."""
+        return web.static(name, self._header("Accept-Encoding"))
+
     def no_route(self) -> Response[str]:
         """OPTIONS, a method that a place does not have, or no place at all."""
         path, method = self._resolver.current_event.path, self._resolver.current_event.http_method
@@ -246,7 +265,7 @@ def _id(job: str) -> str:
 
 def _methods(path: str) -> list[str]:
     """What can be done with a path."""
-    found = {method for method, rule, _ in ROUTES if re.fullmatch(re.sub("<[a-z_]+>", "[^/]+", rule), path)}
+    found = {method for method, rule, _ in (*ROUTES, *PAGES) if re.fullmatch(re.sub("<[a-z_]+>", "[^/]+", rule), path)}
     return sorted(found | ({"HEAD"} if "GET" in found else set()) | ({"OPTIONS"} if found else set()))
 
 

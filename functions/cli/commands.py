@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     look = commands.add_parser(
         "inspect", help="show header, bounds, CRS and counts of a result, and draw a point cloud"
     )
-    look.add_argument("file", type=Path, help="PLY file of this program, or any GeoTIFF")
+    look.add_argument("file", type=Path, help="PLY file of this program, or any GeoTIFF, LAS, LAZ or COPC file")
     look.add_argument("--picture", type=Path, help="PNG to write of a point cloud; default beside the file")
     look.set_defaults(command=_inspect)
     commands.add_parser("jobs", help="list the jobs of this machine").set_defaults(command=_jobs)
@@ -90,6 +90,17 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=int, choices=range(65536), default=8080, metavar="N", help="default 8080; 0 takes any"
     )
     server.set_defaults(command=_serve)
+    look = commands.add_parser("view", help="show a result in the browser")
+    look.add_argument(
+        "job",
+        help="its id or the beginning of it, a result's folder, STAC item or COPC, or a deployed job's https://.../jobs/ID",
+    )
+    look.add_argument(
+        "--port", type=int, choices=range(65536), default=0, metavar="N", help="default: any that is free"
+    )
+    look.add_argument("--region", help="of AWS, where a deployed job's address is of a domain of your own")
+    look.add_argument("--no-browser", action="store_true", help="print the address alone")
+    look.set_defaults(command=_view)
     return parser
 
 
@@ -164,9 +175,14 @@ def _inspect(arguments: argparse.Namespace, _settings: "Settings") -> None:
     if is_geotiff(arguments.file):
         geotiff(arguments.file, arguments.picture)
         return
-    from cli.inspect import point_cloud  # noqa: PLC0415
+    from cli.inspect_las import is_las, las  # noqa: PLC0415
 
-    point_cloud(arguments.file, arguments.picture)
+    if is_las(arguments.file):
+        las(arguments.file, arguments.picture)
+        return
+    from cli.inspect_ply import ply  # noqa: PLC0415
+
+    ply(arguments.file, arguments.picture)
 
 
 def _jobs(_arguments: argparse.Namespace, settings: "Settings") -> None:
@@ -178,6 +194,12 @@ def _serve(arguments: argparse.Namespace, settings: "Settings") -> None:
     from cli.serve import serve  # noqa: PLC0415
 
     serve(settings, arguments.host, arguments.port)
+
+
+def _view(arguments: argparse.Namespace, settings: "Settings") -> None:
+    from cli.view import view  # noqa: PLC0415
+
+    view(settings, arguments.job, arguments.port, region=arguments.region, browser=not arguments.no_browser)
 
 
 def _clean(arguments: argparse.Namespace, settings: "Settings") -> None:

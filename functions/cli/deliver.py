@@ -29,9 +29,12 @@ def check_out(out: Path) -> None:
         raise InvalidInput(f"--out {out}: {folder} is not writable for this user; choose another one")
 
 
-def deliver(plan: Plan, parts: list[Part], *, store: FolderStore, out: Path, meter: Meter) -> Result:
+def deliver(
+    plan: Plan, parts: list[Part], *, store: FolderStore, out: Path, files: Collection[str], meter: Meter
+) -> Result:
     """Merge in a hidden folder inside of `out`, then rename what was made: an equal or other result there stays till then.
 
+    `files` are all that the process may make: those that this result has not are those of an earlier one, and go.
     The store's result folder is a link to where the files are. Raises what merging and writing raise; `out` then is
     what it was. Only a process that is killed (SIGKILL, a power cut) between the renames leaves files of this result
     beside those of an earlier one, whose others then are in the hidden folder: the same order again delivers whole.
@@ -40,7 +43,7 @@ def deliver(plan: Plan, parts: list[Part], *, store: FolderStore, out: Path, met
     with _staging(out, plan.job) as staging:
         _point(link, staging)
         result = fan_in(plan, parts, store=meter.store, meter=meter)
-        with _alone(out), _exchanged(staging, out, result.files):
+        with _alone(out), _exchanged(staging, out, result.files, set(files) - set(result.files)):
             _point(link, out)
     return result
 
@@ -89,9 +92,10 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _exchanged(staging: Path, out: Path, names: Collection[str]) -> Iterator[None]:
-    """Rename files of the hidden folder into `out`. Where that or the block fails, all goes back to where it was.
+def _exchanged(staging: Path, out: Path, names: Collection[str], gone: Collection[str]) -> Iterator[None]:
+    """Rename files of the hidden folder into `out`, and take away those that are to be gone.
 
+    Where that or the block fails, all goes back to where it was.
     Raises InvalidInput, before anything is renamed, where a folder has the name of a file.
     """
     for name in names:
@@ -108,11 +112,17 @@ def _exchanged(staging: Path, out: Path, names: Collection[str]) -> Iterator[Non
             with suppress(FileNotFoundError):
                 (out / name).rename(staging / REPLACED / name)
             (staging / name).rename(out / name)
+        for name in gone:
+            if (out / name).is_file():
+                (out / name).rename(staging / REPLACED / name)
         yield
     except BaseException:
         for name in reversed(begun):
             with suppress(OSError):  # the first error is the one to be told, and the other files are to go back
                 _put_back(staging, out, name)
+        for name in gone:
+            with suppress(OSError):
+                (staging / REPLACED / name).rename(out / name)
         raise
 
 

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cli.deliver import check_out, deliver, intact
 from eo.engine import LocalEngine, Progress, Spent
-from eo.errors import CorruptData, EoShardsError, InvalidInput, JobBusy, LostWork, NothingFound, TooLarge
+from eo.errors import (
+    CorruptData,
+    EoShardsError,
+    InvalidInput,
+    JobBusy,
+    LostWork,
+    NothingFound,
+    NotReady,
+    TooLarge,
+    UnknownJob,
+)
 from eo.folder_store import FolderStore
 from eo.job import Plan, Result, Status
 from eo.order import validated
@@ -118,7 +128,8 @@ class Jobs:
                     engine.start(plan, kept.units)
             parts, spent = engine.run(plan, status.attempt)
         with metered(self.store, job, "merge", "merge", status.attempt, self.settings) as meter:
-            result = deliver(plan, parts, store=self.store, out=order.out, meter=meter)
+            every = {output.file for output in process(order.process).outputs.values()}
+            result = deliver(plan, parts, store=self.store, out=order.out, files=every, meter=meter)
         self._note(status.moved(state="successful", message=result.message, finished=_now()))
         if not keep_cube:
             self.store.delete(f"scratch/{job}")
@@ -213,6 +224,25 @@ class Jobs:
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         found = [status for name in names if (status := self.status(name)) is not None]
         yield from sorted(found, key=lambda status: (status.created, status.job))
+
+    def delivered(self, job: str) -> Status:
+        """The status of a job whose files are where it has put them.
+
+        Raises NotReady where it has not, or where a later job has put its own in their place, and UnknownJob.
+        """
+        status = self.status(job)
+        if status is None:
+            raise UnknownJob(f"there is no job {job}")
+        if status.state != "successful":
+            raise NotReady(f"job {job} is {status.state}: it has no result; `eo-shards resume {job}` goes on with it")
+        for other in self.all():
+            later = (other.finished or "") > (status.finished or "")
+            if later and (other.state, other.process, other.out) == ("successful", status.process, status.out):
+                raise NotReady(
+                    f"job {other.job} has put its result into {status.out}, in the place of that of {job}; "
+                    "order it again into another folder"
+                )
+        return status
 
     def order(self, job: str) -> Order:
         """The order of a known job. Raises InvalidInput where it is not known or ambiguous."""

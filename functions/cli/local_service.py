@@ -115,8 +115,13 @@ class LocalService:
         return status
 
     def result(self, job: str, *, owner: str) -> Result:
-        """What a job delivered."""
-        return read_result(self._store, self.status(job, owner=owner))
+        """What a job delivered. Raises NotReady also where another job has put its own files there since."""
+        status = self.status(job, owner=owner)
+        result = read_result(self._store, status)
+        # Orders by HTTP have a folder each; of the command line's more than one may be in a folder.
+        if not Path(status.out).is_relative_to(self._store.path("served")):
+            self._jobs.delivered(job)
+        return result
 
     def link(self, job: str, name: str) -> str:
         """Where the server gives a result file."""

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from eo.settings import Settings
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130
 """Exit code after Ctrl-C or SIGTERM, as shells have it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code. Failures are one line on standard error, never a traceback."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
             signal.signal(number, _interrupt)
     try:
@@ -27,12 +28,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _checked(argv: Sequence[str] | None) -> int:
-    # Imported here, so that Ctrl-C while they are is no traceback.
-    from cli.commands import command  # noqa: PLC0415
-    from eo.errors import EoShardsError  # noqa: PLC0415
-    from eo.quiet import quiet  # noqa: PLC0415
-    from eo.settings import Settings  # noqa: PLC0415
-
+    # Imported here, so that Ctrl-C meanwhile is no traceback; it is heard when they are: Rust's modules (pydantic) panic
+    # where an exception comes into their initialisation.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        from cli.commands import command  # noqa: PLC0415
+        from eo.errors import EoShardsError  # noqa: PLC0415
+        from eo.quiet import quiet  # noqa: PLC0415
+        from eo.settings import Settings  # noqa: PLC0415
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     quiet()
     settings: Settings | None = None
     try:

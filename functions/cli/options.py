@@ -69,6 +69,6 @@ def _metavar(name: str, info: FieldInfo) -> str:
 
 def _help(info: FieldInfo) -> str:
     text = info.description or ""
-    default = info.default
+    default = ",".join(info.default) if isinstance(info.default, tuple) else info.default
     shown = default is not PydanticUndefined and default is not None
     return (f"{text} (default {default})" if shown else text).replace("%", "%%")

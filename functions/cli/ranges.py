@@ -3,6 +3,9 @@
 import re
 from dataclasses import dataclass
 
+RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+"""A Range header that asks for one range."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -23,7 +26,7 @@ def piece(header: str | None, size: int) -> Piece | None:
     A header that is not understood, or asks for several ranges, is ignored: the whole file is an answer too.
     """
     whole = Piece(0, size, whole=True)
-    match = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", (header or "").replace(" ", ""))
+    match = RANGE.fullmatch((header or "").replace(" ", ""))
     if match is None or not any(match.groups()):
         return whole
     start, end = match.groups()

@@ -2,11 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
+from api import web
 from api.app import ROUTES
 from http_api import BASE, Client, MemoryService, app_of, event, user
 from registry import PROCESSES
@@ -42,7 +44,10 @@ class TestLandingPage:
         answer = alice.get("/", **({} if accept is None else {"accept": accept}))
         assert (answer.status, answer.kind, answer.headers["vary"]) == (200, kind, "Accept")
 
-    def test_as_html_it_has_no_script_and_says_how_to_order(self, alice: Client) -> None:
+    def test_as_html_without_the_pages_it_has_no_script_and_says_how_to_order(
+        self, alice: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(web, "WEB", tmp_path)
         answer = alice.get("/", accept="text/html")
         assert "<script" not in answer.text
         assert "default-src 'none'" in answer.headers["content-security-policy"]

@@ -1,9 +1,7 @@
 """`eo-shards serve` from outside: a real client over loopback, real jobs, the same bytes as the command line's."""
 
-import http.client
 import json
 import os
-import re
 import signal
 import socket
 import time
@@ -11,8 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
 import psutil
 import pytest
@@ -20,59 +17,8 @@ import requests
 from owslib.ogcapi.processes import Processes
 
 from command import COMMAND, Machine, Place, eventually, make_place
-from http_api import EXECUTION, Answer, checked, valid
-
-if TYPE_CHECKING:
-    import subprocess
-
-
-class Served:
-    """A running server."""
-
-    def __init__(self, process: "subprocess.Popen[str]", address: str) -> None:
-        self.process = process
-        self.address = address
-        self.port = int(urlsplit(address).port or 0)
-
-    def ask(self, method: str, target: str, document: Any = None, **headers: str) -> Answer:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        response = requests.request(method, self.address + target, json=document, headers=named, timeout=30)
-        found = Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, response.text)
-        return checked(target.partition("?")[0], found)
-
-    def order(self, inputs: dict[str, Any], key: str, status: int = 201) -> str:
-        answer = self.ask("POST", EXECUTION, {"inputs": inputs}, Idempotency_Key=key)
-        assert answer.status == status, answer
-        return str(answer.json.get("jobID", answer.json.get("detail")))
-
-    def state(self, job: str) -> str:
-        return str(self.ask("GET", f"/jobs/{job}").json["status"])
-
-    def until(self, job: str, *states: str, seconds: float = 90) -> dict[str, Any]:
-        assert eventually(lambda: self.state(job) in states, seconds), self.ask("GET", f"/jobs/{job}").json
-        return dict(self.ask("GET", f"/jobs/{job}").json)
-
-    def raw(self, method: str, target: str, headers: dict[str, str], body: bytes = b"") -> tuple[int, bytes, str]:
-        """A request with exactly these headers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
-        for name, value in headers.items():
-            connection.putheader(name, value)
-        connection.endheaders(body)
-        response = connection.getresponse()
-        found = response.status, response.read(), response.headers.get("Content-Type", "")
-        connection.close()
-        return found
-
-
-@contextmanager
-def serving(machine: Machine, *arguments: str) -> Iterator[Served]:
-    with machine.started("serve", "--port", "0", *arguments) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        match = re.search(r"http://\S+[^/\s]", line)
-        assert match, (line, process.stderr.read() if process.stderr else "")
-        yield Served(process, match[0])
+from http_api import EXECUTION, valid
+from serving import Served, serving
 
 
 @contextmanager

@@ -13,7 +13,15 @@ import pytest
 
 from command import COMMAND, Machine, Place
 
-FILES = {"checksums.json", "oblique.png", "point_cloud.json", "point_cloud.ply", "preview.png"}
+FILES = {
+    "checksums.json",
+    "index.html",
+    "oblique.png",
+    "point_cloud.copc.laz",
+    "point_cloud.json",
+    "point_cloud.ply",
+    "preview.png",
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +49,8 @@ class TestRun:
         assert set(machine.files()) == FILES
         item = json.loads((machine.out / "point_cloud.json").read_text())
         points = _points(machine)
-        size = (machine.out / "point_cloud.ply").stat().st_size / 1e6
+        clouds = ("point_cloud.ply", "point_cloud.copc.laz")
+        size = sum((machine.out / name).stat().st_size for name in clouds) / 1e6
         assert re.search(rf"^{points:,} points, {size:,.1f} MB in \d+\.\d s, EPSG:32632, 10 m$", run.out, re.MULTILINE)
         assert re.search(
             r"^CPU by stage: fetch \d+\.\d\d s, align \d+\.\d\d s, drape \d+\.\d\d s; ", run.out, re.MULTILINE
@@ -138,10 +147,12 @@ class TestRun:
         assert machine.run("resume", job, cwd=tmp_path).code == 0
         assert "was finished before" in machine.run("run", *order, cwd=place.folder).out
 
-    def test_without_masking(self, place: Place, machine: Machine) -> None:
-        plan = machine.run("plan", *machine.order(place, "--no-mask-clouds"), "--json")
-        assert json.loads(plan.out)["inputs"]["mask_clouds"] is False
-        assert not any("SCL" in name for name in json.loads(plan.out)["sources"])
+    @pytest.mark.parametrize("made", ["ply", "copc"])
+    def test_without_masking_classes_are_for_copc_alone(self, place: Place, machine: Machine, made: str) -> None:
+        run = machine.run("plan", *machine.order(place, "--no-mask-clouds", "--format", made), "--json")
+        plan = json.loads(run.out)
+        assert (plan["inputs"]["mask_clouds"], plan["inputs"]["format"]) == (False, [made])
+        assert any("SCL" in name for name in plan["sources"]) is (made == "copc")
 
 
 class TestOptions:

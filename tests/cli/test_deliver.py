@@ -18,6 +18,8 @@ from eo.job import Result
 
 NAMES = ("new.json", "item.json", "quality.tif", "link.png", "checksums.json")
 """Files of the new result, in its order; of the first one there is no earlier version."""
+EVERY = (*NAMES, "gone.laz", "never.laz", "folder.laz")
+"""All that its process may make; of the first of the others there is an earlier version."""
 
 
 class Delivery:
@@ -28,7 +30,7 @@ class Delivery:
         self.out = folder / "out"
         self.out.mkdir()
         self.store.write("jobs/j/request.json", [b"{}"])
-        for name in ("item.json", "quality.tif", "checksums.json", "other.txt"):
+        for name in ("item.json", "quality.tif", "checksums.json", "gone.laz", "other.txt"):
             (self.out / name).write_text(f"old {name}")
         (self.out / "link.png").symlink_to("other.txt")
 
@@ -40,7 +42,7 @@ class Delivery:
     def __call__(self) -> Result:
         plan: Any = SimpleNamespace(job="j")
         meter: Any = SimpleNamespace(store=self.store)
-        return deliver(plan, [], store=self.store, out=self.out, meter=meter)
+        return deliver(plan, [], store=self.store, out=self.out, files=EVERY, meter=meter)
 
     def found(self) -> dict[str, str]:
         """What lies in the folder, hidden folders included."""
@@ -78,8 +80,12 @@ def _at(monkeypatch: pytest.MonkeyPatch, moment: int, strike: BaseException) -> 
     monkeypatch.setattr(Path, "rename", renamed)
 
 
-def test_a_result_replaces_files_of_its_names_and_no_others(delivery: Delivery) -> None:
+def test_a_result_replaces_files_of_its_process_and_no_others(delivery: Delivery) -> None:
+    """An earlier result's file that this one has not would be of another cloud than all the files beside it."""
+    (delivery.out / "folder.laz").mkdir()
     delivery()
+    assert delivery.found().pop("folder.laz") == "folder"
+    (delivery.out / "folder.laz").rmdir()
     assert delivery.found() == {name: f"new {name}" for name in NAMES} | {"other.txt": "old other.txt"}
     assert (delivery.store.path("jobs/j/result") / "item.json").read_text() == "new item.json"
 
@@ -99,7 +105,7 @@ def test_a_folder_of_a_files_name_leaves_the_earlier_result_as_it_was(delivery: 
 @pytest.mark.parametrize(
     ("strike", "error"), [(PermissionError(1, "no"), InvalidInput), (KeyboardInterrupt(), KeyboardInterrupt)]
 )
-@pytest.mark.parametrize("moment", range(4 * len(NAMES)))
+@pytest.mark.parametrize("moment", range(4 * len(NAMES) + 2))
 def test_what_comes_between_the_renames_leaves_the_earlier_result_as_it_was(
     delivery: Delivery, monkeypatch: pytest.MonkeyPatch, moment: int, strike: BaseException, error: type[BaseException]
 ) -> None:

@@ -4,12 +4,16 @@ import hashlib
 import json
 import re
 import shutil
+import struct
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import laspy
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.transform import Affine
 
@@ -107,8 +111,85 @@ def test_inspect_of_another_file_of_a_result_says_what_shows_it(tmp_path: Path, 
     (tmp_path / name).write_bytes(b"{}")
     shown = Machine(tmp_path).run("inspect", str(tmp_path / name))
     assert shown.code == 2
-    assert f"inspect knows PLY and GeoTIFF files; {name} is " in shown.complaint
+    assert f"inspect knows PLY, LAS, LAZ, COPC and GeoTIFF files; {name} is " in shown.complaint
     assert words in shown.complaint
+
+
+def lines(shown: Any) -> dict[str, str]:
+    assert shown.code == 0, shown.err
+    return dict(re.split(r" {2,}|(?<=^class \d\d) ", line, maxsplit=1) for line in shown.out.splitlines())
+
+
+def test_inspect_of_a_copc_says_what_is_in_it(done: Machine, tmp_path: Path) -> None:
+    path, picture = done.out / "point_cloud.copc.laz", tmp_path / "look.png"
+    told = lines(done.run("inspect", str(path), "--picture", str(picture)))
+    points = laspy.read(path)
+    assert told["format"] == "COPC 1.0, LAS 1.4, point format 7"
+    assert told["crs"] == "EPSG:32632+EPSG:3855 (WGS 84 / UTM zone 32N + EGM2008 height)"
+    assert told["points"] == f"{len(points):,}"
+    assert re.fullmatch(r"intact, \d+ pieces?", told["checksum"])
+    for axis, values in (("x", points.x), ("y", points.y), ("z", points.z)):
+        assert told[f"{axis} range"] == f"{values.min():,.3f} to {values.max():,.3f}"
+    counts = {code: int(np.sum(points.classification == code)) for code in (1, 4, 9, 21)}
+    for code, name in ((1, "unclassified"), (4, "vegetation"), (9, "water"), (21, "snow")):
+        assert told.get(f"class {code}") == (f"{counts[code]:,} ({name})" if counts[code] else None)
+    # Adjusted GPS time is of 1980-01-06 and a billion seconds later, 18 leap seconds ahead of UTC since 2017.
+    sensed = datetime(1980, 1, 6, tzinfo=UTC) + timedelta(seconds=1e9 - 18 + float(points.gps_time[0]))
+    assert told["sensed"] == sensed.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    levels = re.fullmatch(r"(\d+) levels, [\d,]+ nodes with points, ([\d.]+) m apart at the deepest", told["octree"])
+    assert levels is not None
+    # A fifth of the pixels of 10 m are points.
+    assert float(levels[2]) == pytest.approx(10 / 0.2**0.5, abs=0.001)
+    drawn = np.asarray(Image.open(picture))
+    assert drawn.shape[2] == 4
+    assert (drawn[..., 3] > 0).mean() > 0.5
+    assert len(np.unique(drawn[drawn[..., 3] > 0], axis=0)) > 50
+
+
+def test_inspect_reads_what_others_write(tmp_path: Path) -> None:
+    """An old format with colours of 8 bits, no CRS and no times; bounds that its header has wrong are told."""
+    header = laspy.LasHeader(point_format=2, version="1.2")
+    header.scales = np.full(3, 0.01)
+    file = laspy.LasData(header)
+    file.x, file.y, file.z = np.array([[0.0, 10, 20], [0.0, 5, 5], [1.0, 2, 3]])
+    file.red = file.green = file.blue = np.array([10, 200, 255], np.uint16)
+    file.classification = np.array([2, 2, 6], np.uint8)
+    path = tmp_path / "old.las"
+    file.write(path)
+    data = bytearray(path.read_bytes())
+    data[179:187] = struct.pack("<d", 99.0)  # the largest x
+    path.write_bytes(data)
+    told = lines(Machine(tmp_path).run("inspect", str(path)))
+    assert told["format"] == "LAS 1.2, point format 2"
+    assert told["crs"].startswith("none")
+    assert told["x range"] == "0.000 to 20.000 (by its header 0.000 to 99.000)"
+    assert (told["class 2"], told["class 6"]) == ("2 (ground)", "1 (building)")
+    assert not {"octree", "sensed", "checksum"} & told.keys()
+    assert (tmp_path / "old.inspect.png").is_file()
+
+
+@pytest.mark.parametrize("spoil", ["cut", "lengths", "chunk", "copc"])
+def test_inspect_of_a_damaged_copc_says_so(done: Machine, tmp_path: Path, spoil: str) -> None:
+    data = bytearray((done.out / "point_cloud.copc.laz").read_bytes())
+    if spoil == "cut":
+        del data[len(data) // 2 :]
+    elif spoil == "lengths":
+        data[96:104] = b"\xff" * 8  # where the points begin, and how many records there are
+    elif spoil == "copc":
+        data[469:485] = b"\xff" * 16  # where the hierarchy is
+    else:
+        middle = len(data) // 2
+        data[middle : middle + 3000] = bytes(3000)
+    path = tmp_path / "point_cloud.copc.laz"
+    path.write_bytes(data)
+    shown = Machine(tmp_path).run("inspect", str(path))
+    if spoil == "chunk" and shown.code == 0:
+        # The codec has no checksum; those beside a result have.
+        shutil.copy(done.out / "checksums.json", tmp_path)
+        shown = Machine(tmp_path).run("inspect", str(path))
+    assert shown.code == 5, (shown.out, shown.err)
+    assert re.search("not a readable LAS file|differ|by its header", shown.complaint)
+    assert not (tmp_path / "point_cloud.copc.inspect.png").exists() or spoil == "chunk"
 
 
 def geotiff(path: Path, values: np.ndarray[Any, Any], **more: Any) -> Path:

@@ -1,0 +1,61 @@
+"""How many points are drawn at once, by the time that frames take."""
+
+import base64
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chromium import ROOT
+
+VIEW = ROOT / "view"
+RUN = """async ([module, took, drawn]) => {
+    const { Budget } = await import(module);
+    let clock = 0;
+    performance.now = () => clock;
+    // A graphics card that is done when the clock says so, and frames that come at once.
+    window.requestAnimationFrame = (look) => { clock += took; look(); };
+    const context = {
+        SIGNALED: 1, fenceSync: () => ({}), flush() {}, deleteSync() {}, isContextLost: () => false, getSyncParameter: () => 1,
+    };
+    const budget = new Budget(context);
+    const found = [budget.points];
+    for (let frame = 0; frame < 50; frame++) {
+        budget.begin()?.(Math.min(drawn, budget.points));
+        found.push(budget.points);
+    }
+    return found;
+}"""
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The module as an address."""
+    folder = tmp_path_factory.mktemp("budget")
+    compiler = VIEW / "node_modules" / ".bin" / "tsc"
+    options = ["--ignoreConfig", "--target", "es2022", "--module", "esnext", "--skipLibCheck", "--outDir", str(folder)]
+    subprocess.run([compiler, *options, str(Path("src", "view", "budget.ts"))], cwd=VIEW, check=True, timeout=120)
+    return "data:text/javascript;base64," + base64.b64encode((folder / "budget.js").read_bytes()).decode()
+
+
+@pytest.mark.parametrize(
+    ("took", "drawn", "last"),
+    [
+        # However slow: a second, or half a minute.
+        (1_200, 4_000_000, 250_000),
+        (30_000, 4_000_000, 250_000),
+        # Less is drawn than may be: it is from there that it falls.
+        (90, 800_000, 250_000),
+        (30, 4_000_000, 1_500_000),
+        (5, 4_000_000, 4_000_000),
+    ],
+)
+def test_fewer_points_are_drawn_where_frames_are_slow(
+    opened: Any, module: str, took: float, drawn: int, last: int
+) -> None:
+    found = opened("about:blank").page.evaluate(RUN, [module, took, drawn])
+    assert found[0] == 1_500_000
+    assert found[-1] == last
+    if took > 1_000:
+        assert found[5] == last, "after five frames"
