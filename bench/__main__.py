@@ -8,13 +8,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import body, bundle, cold_import, fan_in, invoke, job, peer, table, users
+from bench import body, bundle, cold_import, copc, fan_in, invoke, job, page, peer, table, users
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 GROUPS: dict[str, Callable[[], list[table.Row]]] = {
     "body": body.rows,
+    "copc": copc.rows,
+    "page": page.rows,
     "job": job.decode_rows,
     "memory": job.memory_rows,
     "peer": peer.rows,
