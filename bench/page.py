@@ -66,7 +66,7 @@ def _told(file: Path, chromium: str) -> list[dict[str, float]]:
     view = [COMMAND, "view", str(file), "--no-browser"]
     with sync_playwright() as driver, subprocess.Popen(view, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        address = server.stdout.readline().strip()
+        address = server.stdout.readline().split()[0]
         try:
             browser = driver.chromium.launch(executable_path=chromium, args=FLAGS)
             told = [_shown(browser, address) for _ in range(RUNS)]

@@ -175,9 +175,11 @@ def _inspect(arguments: argparse.Namespace, _settings: "Settings") -> None:
     if is_geotiff(arguments.file):
         geotiff(arguments.file, arguments.picture)
         return
-    from cli.inspect_las import is_las, las  # noqa: PLC0415
+    from point_cloud.las import is_las  # noqa: PLC0415
 
     if is_las(arguments.file):
+        from cli.inspect_las import las  # noqa: PLC0415
+
         las(arguments.file, arguments.picture)
         return
     from cli.inspect_ply import ply  # noqa: PLC0415

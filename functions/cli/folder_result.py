@@ -11,8 +11,9 @@ from urllib.parse import quote
 from api.problem import Refusal
 from cli.loopback import Connection
 from eo.errors import CorruptData, InvalidInput
+from registry import process
 
-COPC, COPC_TYPE = ".copc.laz", "application/vnd.laszip+copc"
+COPC = ".copc.laz"
 ITEM_TYPE = "application/geo+json"
 
 
@@ -47,7 +48,8 @@ class FolderResult:
             for beside in sorted(place.parent.glob("*.json")):
                 if any(_name(str(asset.get("href", ""))) == place.name for asset in _assets(beside)):
                     return cls.at(beside, job)
-            return cls({"copc": (place, COPC_TYPE, "Cloud-optimised point cloud")}, job)
+            cloud = process("point-cloud").outputs["copc"]
+            return cls({"copc": (place, cloud.media_type, cloud.title)}, job)
         item = _item(place)
         if item is None:
             raise InvalidInput(f"{place} is nothing to view; name a result's folder, its STAC item or a COPC file")

@@ -3,7 +3,7 @@
 import struct
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import laspy
@@ -18,16 +18,8 @@ from cli.intact import intact
 from eo.errors import CorruptData
 from point_cloud.las import CLASS_NAMES, utc
 
-MAGIC = b"LASF"
 OF_BYTES = 255
 """Colours up to this are of 8 bits in 16, as some programs write them in spite of the standard."""
-
-
-def is_las(file: Path) -> bool:
-    """Whether a file begins as LAS files do; whoever opens it says why it cannot be read."""
-    with suppress(OSError), file.open("rb") as start:
-        return start.read(len(MAGIC)) == MAGIC
-    return False
 
 
 def las(file: Path, picture: Path | None) -> None:

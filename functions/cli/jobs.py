@@ -21,7 +21,6 @@ from eo.errors import (
     NothingFound,
     NotReady,
     TooLarge,
-    UnknownJob,
 )
 from eo.folder_store import FolderStore
 from eo.job import Plan, Result, Status
@@ -225,24 +224,15 @@ class Jobs:
         found = [status for name in names if (status := self.status(name)) is not None]
         yield from sorted(found, key=lambda status: (status.created, status.job))
 
-    def delivered(self, job: str) -> Status:
-        """The status of a job whose files are where it has put them.
-
-        Raises NotReady where it has not, or where a later job has put its own in their place, and UnknownJob.
-        """
-        status = self.status(job)
-        if status is None:
-            raise UnknownJob(f"there is no job {job}")
-        if status.state != "successful":
-            raise NotReady(f"job {job} is {status.state}: it has no result; `eo-shards resume {job}` goes on with it")
+    def check_replaced(self, status: Status) -> None:
+        """Raise NotReady where a later job has put its files in the place of those of a job that has ended well."""
         for other in self.all():
             later = (other.finished or "") > (status.finished or "")
             if later and (other.state, other.process, other.out) == ("successful", status.process, status.out):
                 raise NotReady(
-                    f"job {other.job} has put its result into {status.out}, in the place of that of {job}; "
-                    "order it again into another folder"
+                    f"job {other.job} has put its result into {status.out}, in the place of that of "
+                    f"{status.job}; order it again into another folder"
                 )
-        return status
 
     def order(self, job: str) -> Order:
         """The order of a known job. Raises InvalidInput where it is not known or ambiguous."""

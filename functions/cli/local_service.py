@@ -120,7 +120,7 @@ class LocalService:
         result = read_result(self._store, status)
         # Orders by HTTP have a folder each; of the command line's more than one may be in a folder.
         if not Path(status.out).is_relative_to(self._store.path("served")):
-            self._jobs.delivered(job)
+            self._jobs.check_replaced(status)
         return result
 
     def link(self, job: str, name: str) -> str:

@@ -26,7 +26,7 @@ IDLE_SECONDS = 60
 MAX_DISCARDED = 10 * MAX_BODY
 
 
-def loopback(host: str) -> socket.AddressFamily:
+def _family(host: str) -> socket.AddressFamily:
     """The family of an address of this machine that no other can reach. Raises InvalidInput."""
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
@@ -45,16 +45,30 @@ class Loopback(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(
-        self, place: tuple[str, int], family: socket.AddressFamily, kind: "type[Connection]", settings: Settings
-    ) -> None:
-        self.address_family = family
-        super().__init__(place, kind)
+    def __init__(self, place: tuple[str, int], kind: "type[Connection]", settings: Settings) -> None:
+        """Listen at (host, port); port 0 is any that is free.
+
+        Raises InvalidInput where the address is not free, or not this machine's own.
+        """
+        self.address_family = _family(place[0])
+        try:
+            super().__init__(place, kind)
+        except OSError as error:
+            raise InvalidInput(
+                f"--port {place[1]}: {error.strerror}; choose another one (0 takes any that is free)"
+            ) from None
         self.settings = settings
 
     def server_bind(self) -> None:
         """Bind, without asking DNS for a name that nobody needs."""
         socketserver.TCPServer.server_bind(self)
+
+    def until_interrupted(self, last: str) -> None:
+        """Answer until Ctrl-C, then say a last word."""
+        try:
+            self.serve_forever(poll_interval=0.1)
+        except KeyboardInterrupt:
+            print(last)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
         """Say nothing of connections that break; of anything else a line."""

@@ -1,16 +1,15 @@
 """A server of the page of one result, wherever its files are: on this machine's disk, or behind a deployed API."""
 
 import json
-import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import unquote
 
-from api.app import App, make_app
+from api.app import make_app
 from api.asked import JSON
 from api.problem import HEADERS, Refusal
-from cli.loopback import Connection, Loopback, loopback
-from cli.serve import event_of
+from cli.application import Application
+from cli.loopback import Connection, Loopback
 from eo.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,11 +33,11 @@ class OneResultServer(Loopback):
     """Serves a result, its page, and nothing else."""
 
     def __init__(self, place: tuple[str, int], result: Result, settings: Settings) -> None:
-        super().__init__(place, loopback(place[0]), Handler, settings)
+        super().__init__(place, Handler, settings)
         self.result = result
         # Its pages alone are asked for, and they need no jobs.
-        self.app: App = make_app(cast("Service", None), settings=settings, owner=lambda _event: "", local_files=True)
-        self.one_at_a_time = threading.Lock()
+        app = make_app(cast("Service", None), settings=settings, owner=lambda _event: "", local_files=True)
+        self.application = Application(app)
 
     @property
     def page(self) -> str:
@@ -67,8 +66,6 @@ class Handler(Connection):
         elif path.startswith(f"{results}/"):
             result.send(unquote(path.removeprefix(f"{results}/")), self)
         elif path == f"/jobs/{result.job}/view" or path.startswith("/static/"):
-            with self.server.one_at_a_time:
-                answered = self.server.app(event_of(self.command, path, self.headers, body, self.headers["Host"]), None)
-            self.send(answered)
+            self.send(self.server.application.answer(self.command, self.path, self.headers, body))
         else:
             raise Refusal(HTTPStatus.NOT_FOUND, f"here is one result alone: {self.server.page}")

@@ -1,4 +1,4 @@
-"""`eo-shards view`: the page of a job's result, in the browser."""
+"""`eo-shards view`: the page of a result, in the browser."""
 
 import re
 import webbrowser
@@ -11,6 +11,7 @@ from cli.folder_result import FolderResult
 from cli.jobs import Jobs
 from cli.one_result import OneResultServer, Result
 from eo.errors import InvalidInput
+from eo.records import read_result
 from eo.settings import Settings
 from registry import process
 
@@ -29,18 +30,11 @@ def view(settings: Settings, what: str, port: int, *, region: str | None, browse
         )
     result = _result(settings, what, region)
     result.results("")
-    try:
-        server = OneResultServer((HOST, port), result, settings)
-    except OSError as error:
-        raise InvalidInput(f"--port {port}: {error.strerror}; choose another one (0 takes any that is free)") from None
-    with server:
-        print(server.page, flush=True)
+    with OneResultServer((HOST, port), result, settings) as server:
+        print(f"{server.page} (Ctrl-C ends it)", flush=True)
         if browser:
             webbrowser.open(server.page)
-        try:
-            server.serve_forever(poll_interval=0.1)
-        except KeyboardInterrupt:
-            print("stopped")
+        server.until_interrupted("stopped")
 
 
 def _result(settings: Settings, what: str, region: str | None) -> Result:
@@ -53,5 +47,8 @@ def _result(settings: Settings, what: str, region: str | None) -> Result:
     if "/" in what or "." in what:
         raise InvalidInput(f"{what[:200]} does not exist; name a result's folder, its STAC item, a COPC file or a job")
     jobs = Jobs(settings)
-    status = jobs.delivered(jobs.order(what).job)
+    status = jobs.status(jobs.order(what).job)
+    assert status is not None  # else there is no order
+    read_result(jobs.store, status)
+    jobs.check_replaced(status)
     return FolderResult.at(Path(status.out) / process(status.process).outputs["item"].file, job=status.job)

@@ -27,13 +27,9 @@ _STREAMS = (
 )
 
 
-def page(
-    title: str, *, files: Sequence[str], pictures: Mapping[str, str], notices: Sequence[str], streams: bool
-) -> bytes:
-    """The page; `files` are the result's names, `pictures` captions by name, `notices` what the data's licences want said.
-
-    `streams` says whether there is a point cloud that can be looked at from all sides.
-    """
+def page(title: str, *, files: Sequence[str], pictures: Mapping[str, str], notices: Sequence[str]) -> bytes:
+    """The page; `files` are the result's names, `pictures` captions by name, `notices` what the data's licences want said."""
+    streams = any(name.endswith(".copc.laz") for name in files)
     shown = "".join(
         f'<figure><img src="{escape(name)}" alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
         for name, caption in pictures.items()

@@ -6,10 +6,14 @@ https://github.com/ASPRSorg/LAS (LAS 1.4 - R15). All numbers are little-endian a
 import datetime as dt
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+SIGNATURE = b"LASF"
+"""First bytes of a file."""
 POINT_FORMAT = 7
 """Point Data Record Format: x, y, z, returns, class, GPS time and 16-bit red, green, blue."""
 COMPRESSED = 0x80
@@ -76,6 +80,13 @@ CLASS_NAMES = {
 }
 
 
+def is_las(file: Path) -> bool:
+    """Whether a file begins as LAS, LAZ and COPC files do; whoever opens it says why it cannot be read."""
+    with suppress(OSError), file.open("rb") as start:
+        return start.read(len(SIGNATURE)) == SIGNATURE
+    return False
+
+
 def _ahead(utc: dt.datetime) -> int:
     """Seconds that GPS time is ahead of UTC."""
     return next((seconds for since, seconds in LEAP_SECONDS if utc >= since), LEAP_SECONDS[-1][1])
@@ -126,7 +137,7 @@ class Header:
         (min_x, max_x), (min_y, max_y), (min_z, max_z) = self.bounds
         first, none = [self.count, *[0] * 14], [0] * 5
         header = _HEADER.pack(
-            *(b"LASF", 0, ADJUSTED_GPS_TIME | WKT, b"", 1, 4),
+            *(SIGNATURE, 0, ADJUSTED_GPS_TIME | WKT, b"", 1, 4),
             *(b"Sentinel-2 MSI", self.software.encode("ascii", "replace")[:32]),
             *(self.day.timetuple().tm_yday, self.day.year, HEADER_SIZE, self.size, len(self.records)),
             *(POINT_FORMAT | COMPRESSED, POINT.itemsize, 0, *none),

@@ -71,7 +71,6 @@ def merge(parts: list[Part], io: ResultIO) -> Result:
         files=[*io.sizes, ITEM],
         pictures=captions(summary),
         notices=summary["attributions"],
-        streams=COPC in io.sizes,
     )
     io.write(from_disk.INDEX, page)
     shapes = {PREVIEW: seen_from_above.shape[:2], OBLIQUE: seen_from_south.shape[:2]}

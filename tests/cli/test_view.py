@@ -34,9 +34,9 @@ def page_of(machine: Machine, named: str) -> str:
     with machine.started("view", named, "--no-browser") as process:
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.fullmatch(r"(http://127\.0\.0\.1:\d+/jobs/[0-9a-f]{16})/view\n", line)
-        assert found, (line, process.stderr.read() if process.stderr else "")
-        page = requests.get(line.strip(), headers={"Accept": "text/html"}, timeout=30)
+        found = re.fullmatch(r"(http://127\.0\.0\.1:\d+/jobs/[0-9a-f]{16})/view \(Ctrl-C ends it\)\n", line)
+        assert found, line
+        page = requests.get(f"{found[1]}/view", headers={"Accept": "text/html"}, timeout=30)
         assert (page.status_code, page.headers["Content-Type"]) == (200, web.HTML)
         links = requests.get(f"{found[1]}/results", timeout=30).json()
         piece = requests.get(links["copc"]["href"], headers={"Range": "bytes=0-3"}, timeout=30)

@@ -111,8 +111,11 @@ export class Chart {
     if (width === 0) return;
     const ratio = devicePixelRatio;
     [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
-    const style = getComputedStyle(canvas);
-    const colour = (name: string) => style.getPropertyValue(name);
+    // As the theme resolves it: a custom property by itself is the text of the style sheet.
+    const colour = (name: string) => {
+      canvas.style.color = `var(${name})`;
+      return getComputedStyle(canvas).color;
+    };
     pen.scale(ratio, ratio);
     pen.fillStyle = colour("--ground");
     pen.fillRect(0, 0, width, height);
