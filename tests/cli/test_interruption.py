@@ -5,12 +5,15 @@ import random
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from command import COMMAND, Machine, Place, after, eventually, finished, group, kill_group
+from command import COMMAND, DEM_BOUNDS, Machine, Place, after, eventually, finished, group, kill_group
+from scenes.edh import write_edh_zarr
+from scenes.world import World
 
 LINES = ("fetch: ", "align: ", "drape: ")
 STOPPED = "eo-shards: stopped; the same command goes on where it was\n"
@@ -72,11 +75,9 @@ class TestKilled:
             killed, most = 0, 2  # all of them may do the same unit, which is given up when three have died over it
             while process.poll() is None and killed < most:
                 for worker in _workers(process.pid)[: most - killed]:
-                    try:
+                    with suppress(psutil.NoSuchProcess):
                         worker.kill()
                         killed += 1
-                    except psutil.NoSuchProcess:
-                        continue
                 # Often until the first is seen: a small job's workers do not live long.
                 time.sleep(0.3 if killed else 0.02)
             ended = finished(process)
@@ -84,14 +85,16 @@ class TestKilled:
         assert ended.code == 0, ended.err
         assert machine.files() == undisturbed
 
-    def test_workers_that_are_always_killed_are_named(self, place: Place, machine: Machine) -> None:
-        with machine.started("run", *machine.order(place)) as process:
+    def test_workers_that_are_always_killed_are_named(self, place: Place, machine: Machine, tmp_path: Path) -> None:
+        dem = write_edh_zarr(tmp_path / "dem.zarr", world=World(seed=3), bounds=DEM_BOUNDS).path
+        _never_answering(dem / "dsm" / "c")
+        order = machine.order(place, "--dem-path", str(dem))
+        with machine.started("run", *order, EO_SHARDS_WORKER_MEMORY="400") as process:
             while process.poll() is None:
                 for worker in _workers(process.pid):
-                    try:
+                    with suppress(psutil.NoSuchProcess):
                         worker.kill()
-                    except psutil.NoSuchProcess:
-                        continue
+                time.sleep(0.02)
             ended = finished(process)
         assert ended.code == 9
         assert ended.complaint.startswith("WorkerLost: workers were killed 3 times over unit ")
@@ -99,13 +102,32 @@ class TestKilled:
         assert not machine.out.exists()
 
 
+def _never_answering(folder: Path) -> None:
+    """Make files such that whoever reads one waits, so that no unit is done between two looks at the workers."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert files
+    for file in files:
+        file.unlink()
+        os.mkfifo(file)
+
+
 def _workers(parent: int) -> list[psutil.Process]:
-    """Children of the command's fork server, which is a child of the command."""
-    try:
-        servers = [child for child in psutil.Process(parent).children() if "forkserver" in " ".join(child.cmdline())]
-        return [worker for server in servers for worker in server.children()]
-    except psutil.Error:
-        return []
+    """Children of the command's fork server, which is a child of the command.
+
+    From the kernel's own lists: psutil looks through all processes, and a small job's workers do not live that long.
+    """
+    found = []
+    for child in _children(parent):
+        with suppress(OSError, psutil.NoSuchProcess):
+            if b"forkserver" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found += [psutil.Process(worker) for worker in _children(child)]
+    return found
+
+
+def _children(parent: int) -> list[int]:
+    with suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    return []
 
 
 class TestStopped:
