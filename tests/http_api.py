@@ -67,7 +67,9 @@ class Answer:
 def checked(path: str, answer: Answer) -> Answer:
     """An answer that is what OGC and RFC 9457 ask for."""
     assert not TRACE.search(answer.text)
-    if answer.status >= 400:
+    if re.fullmatch("/jobs/[^/]+/view", path) and answer.kind == "text/html":
+        assert answer.status in {200, 404}, "a page, which itself says that there is no such job"
+    elif answer.status >= 400:
         assert answer.kind == "application/problem+json", answer
         if answer.text:
             valid(answer.json, "exception")

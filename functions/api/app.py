@@ -31,6 +31,8 @@ Owner = Callable[[Mapping[str, Any]], str]
 """Who asks, from the event. Raises Refusal (401) where nobody can be named."""
 App = Callable[[Event, object], Event]
 
+JOB = re.compile("[0-9a-f]{16}")
+"""What an id of a job looks like."""
 ROUTES = (
     ("GET", "/", "landing"),
     ("GET", "/conformance", "conformance"),
@@ -184,10 +186,15 @@ class Routes:
         return _json(documents.results(result, process(status.process), links), HEADERS)
 
     def view(self, job_id: str) -> Response[str]:
-        """The page that shows a job's result. It asks for that itself: a browser that opens a page sends no credentials."""
+        """The page that shows a job's result. It asks for that itself: a browser that opens a page sends no credentials.
+
+        So it is the page, too, that says that there is no such job.
+        """
         media_type(self._header("Accept"), ["text/html"])
-        _id(job_id)
-        return web.page(web.VIEW, elsewhere=not self._local_files)
+        shown = web.page(web.VIEW, elsewhere=not self._local_files)
+        if not JOB.fullmatch(job_id):
+            shown.status_code = HTTPStatus.NOT_FOUND
+        return shown
 
     def static(self, name: str) -> Response[bytes]:
         """A script, style or picture of the pages."""
@@ -258,7 +265,7 @@ def _known(identifier: str) -> Process:
 
 def _id(job: str) -> str:
     """The id of a job, which becomes a part of keys. Raises UnknownJob where it cannot be one."""
-    if re.fullmatch("[0-9a-f]{16}", job):
+    if JOB.fullmatch(job):
         return job
     raise UnknownJob(f"there is no job {job[:40]!r} of yours; GET /jobs lists them")
 

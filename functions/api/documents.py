@@ -76,6 +76,7 @@ def status_info(status: Status, base: str, progress: int | None) -> StatusInfo:
             "finished": status.finished,
             "updated": status.updated,
             "progress": progress,
+            "bbox": status.bbox,
             "links": links,
         }
     )

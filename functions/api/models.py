@@ -105,6 +105,10 @@ class StatusInfo(Document):
     finished: dt.datetime | None = None
     updated: dt.datetime
     progress: Annotated[int | None, Field(ge=0, le=100, description="percent of the work that is done")] = None
+    bbox: Annotated[
+        list[float] | None,
+        Field(min_length=4, max_length=4, description="what was ordered: west, south, east, north in degrees (WGS 84)"),
+    ] = None
     links: list[Link]
 
 

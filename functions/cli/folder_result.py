@@ -50,6 +50,11 @@ class FolderResult:
                     return cls.at(beside, job)
             cloud = process("point-cloud").outputs["copc"]
             return cls({"copc": (place, cloud.media_type, cloud.title)}, job)
+        if place.suffix.lower() == ".ply":
+            raise InvalidInput(
+                f"{place} is a PLY, which no page can read in pieces; name the COPC beside it, which --format ply,copc makes, "
+                "or open it in CloudCompare"
+            )
         item = _item(place)
         if item is None:
             raise InvalidInput(f"{place} is nothing to view; name a result's folder, its STAC item or a COPC file")

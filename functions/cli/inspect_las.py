@@ -61,8 +61,8 @@ def _head(header: laspy.LasHeader) -> Rows:
     yield "crs", _crs(header)
     for record in header.vlrs:
         if (record.user_id, record.record_id) == ("LASF_Spec", 3):
-            for line in _text(record.record_data).splitlines():
-                yield "about", line
+            for number, line in enumerate(_text(record.record_data).splitlines()):
+                yield "" if number else "about", line
     yield "points", f"{header.point_count:,}"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cli.deliver import check_out, deliver, intact
+from eo.bbox import BBox
 from eo.engine import LocalEngine, Progress, Spent
 from eo.errors import (
     CorruptData,
@@ -98,7 +99,7 @@ class Jobs:
         return replace(outcome, seconds=time.monotonic() - started)
 
     def _run(self, order: Order, *, new: bool, keep_cube: bool, progress: Progress | None) -> Outcome:
-        order.inputs()
+        bbox = order.inputs().bbox
         check_out(order.out)
         job = order.job
         with self.store.locked(f"jobs/{job}/lock"):
@@ -107,7 +108,7 @@ class Jobs:
             finished = self._finished(job, order.out)
             if finished is not None:
                 return Outcome(job, order.out, finished, Spent(), read_plan(self.store, job), already=True)
-            status = self._accepted(order)
+            status = self._accepted(order, bbox)
             try:
                 return self._go_on(order, status, keep_cube=keep_cube, progress=progress)
             except BaseException as error:
@@ -156,7 +157,7 @@ class Jobs:
 
         check_disk(plan.predicted, scratch=self.settings.home, out=order.out)
 
-    def _accepted(self, order: Order) -> Status:
+    def _accepted(self, order: Order, bbox: BBox) -> Status:
         """Take the next attempt."""
         now = _now()
         request = json.dumps({"process": order.process, "inputs": order.typed, "out": str(order.out)}, indent=1)
@@ -171,6 +172,7 @@ class Jobs:
             updated=now,
             started=now,
             out=str(order.out),
+            bbox=bbox.to_list(),
         )
         self._note(status)
         return status

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from cli.jobs import Jobs, Order
 from cli.options import absolute
+from eo.bbox import BBox
 from eo.errors import EoShardsError, InvalidInput, JobBusy, NotReady, UnknownJob
 from eo.job import Result, Status
 from eo.order import digest, job_id
@@ -72,14 +73,14 @@ class LocalService:
         """Take an order (see `eo.service`)."""
         name = job_id(owner, key)
         order = Order(process, absolute(inputs), self._store.path(f"served/{name}"))
-        order.inputs()
+        bbox = order.inputs().bbox
         with self._change:
             self._claim(f"owners/{digest(owner)}/{name}", order.job)
             status = self._seen(order.job)
             if status is None or status.state in {"failed", "stopped"}:
                 if self._work is not None and self._work.job == order.job:
                     raise JobBusy(f"job {order.job} is being stopped; order it again in some seconds")
-                status = self._accept(order, status)
+                status = self._accept(order, bbox, status)
             return status
 
     def status(self, job: str, *, owner: str) -> Status:  # noqa: ARG002 - there is one user
@@ -147,7 +148,7 @@ class LocalService:
         if kept != job:
             raise InvalidInput(f"this key belongs to job {kept} with other inputs: use a new Idempotency-Key")
 
-    def _accept(self, order: Order, before: Status | None) -> Status:
+    def _accept(self, order: Order, bbox: BBox, before: Status | None) -> Status:
         """Write an order down and put it into the queue; the attempt is counted by whoever runs it."""
         request = json.dumps({"process": order.process, "inputs": order.typed, "out": str(order.out)}, indent=1)
         self._store.write(f"jobs/{order.job}/request.json", [request.encode()])
@@ -160,6 +161,7 @@ class LocalService:
             created=before.created if before else now,
             updated=now,
             out=str(order.out),
+            bbox=bbox.to_list(),
         )
         self._queue.append(order.job)
         self._change.notify_all()

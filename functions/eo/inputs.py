@@ -144,8 +144,10 @@ class CubeInputs(BaseModel):
 
     @model_validator(mode="after")
     def _local_needs_a_folder(self) -> "CubeInputs":
-        if (self.source == "local") != (self.catalog is not None):
-            raise ValueError("source local and catalog FOLDER belong together: give both or neither")
+        if self.source == "local" and self.catalog is None:
+            raise ValueError("catalog is missing: source local needs the folder in which its scenes lie")
+        if self.source != "local" and self.catalog is not None:
+            raise ValueError(f"catalog is given for source {self.source}: choose source local, or leave catalog out")
         return self
 
     @model_validator(mode="after")
@@ -174,6 +176,8 @@ class ElevationInputs(BaseModel):
 
     @model_validator(mode="after")
     def _local_needs_a_path(self) -> "ElevationInputs":
-        if (self.dem == "local") != (self.dem_path is not None):
-            raise ValueError("dem local and dem_path FILE belong together: give both or neither")
+        if self.dem == "local" and self.dem_path is None:
+            raise ValueError("dem_path is missing: dem local needs a GeoTIFF, JPEG 2000 or Zarr file with a CRS")
+        if self.dem != "local" and self.dem_path is not None:
+            raise ValueError(f"dem_path is given for dem {self.dem}: choose dem local, or leave dem_path out")
         return self

@@ -293,6 +293,8 @@ class Status(Record):
     finished: str | None = None
     out: str = ""
     """Folder of the result, for the local engine."""
+    bbox: list[float] | None = None
+    """West, south, east and north as they were ordered, to tell jobs apart; None where older software took the order."""
 
     def moved(self, **changes: Any) -> Self:  # noqa: ANN401
         """A copy with these fields changed."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from eo.bbox import BBox
 from eo.errors import JobBusy, LostWork, NothingFound, SourceUnavailable, UnknownJob
 from eo.job import Status
 
@@ -31,11 +32,18 @@ def read_status(store: "BucketStore", job: str) -> Status:
     return _tagged(store, job)[0]
 
 
-def first(store: "BucketStore", job: str, process: str, sequencer: str = "") -> Status:
+def first(store: "BucketStore", job: str, process: str, bbox: BBox, sequencer: str = "") -> Status:
     """Accept a new job, or find what has become of it since."""
     time = now()
     status = Status(
-        job=job, process=process, attempt=1, state="accepted", sequencer=sequencer, created=time, updated=time
+        job=job,
+        process=process,
+        attempt=1,
+        state="accepted",
+        sequencer=sequencer,
+        created=time,
+        updated=time,
+        bbox=bbox.to_list(),
     )
     store.create(status_key(job), status.model_dump_json(indent=1).encode())
     return read_status(store, job)

@@ -45,7 +45,7 @@ class BucketService:
         origin: Mapping[str, Any] | None = None,
     ) -> Status:
         """Take an order (see `eo.service`). Started again after any failure, it goes on where it was."""
-        validated(registered(process), inputs)
+        bbox = validated(registered(process), inputs).bbox
         job = job_id(owner, key)
         request = Request(
             process=process, inputs=dict(inputs), owner=digest(owner), key=digest(key), origin=dict(origin or {})
@@ -57,7 +57,7 @@ class BucketService:
                     f"this key belongs to job {job} of process {kept.process} with other inputs: use a new Idempotency-Key"
                 )
         sequencer = str(request.origin.get("sequencer", ""))
-        status = life.first(self._store, job, process, sequencer)
+        status = life.first(self._store, job, process, bbox, sequencer)
         self._store.create(f"owners/{request.owner}/{job}", b"")
         status = self._settled(status)
         if status.state in {"failed", "stopped"}:

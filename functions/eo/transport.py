@@ -26,10 +26,11 @@ T = TypeVar("T")
 
 CDSE_REMEDY = (
     "set CDSE_KEY and CDSE_SECRET to the S3 keys of a Copernicus Data Space account "
-    "(https://eodata-s3keysmanager.dataspace.copernicus.eu)"
+    "(https://eodata-s3keysmanager.dataspace.copernicus.eu); L2A from source earth-search needs none"
 )
 EARTH_DATA_HUB_REMEDY = (
-    "set EARTH_DATA_HUB_KEY to a personal token of the Earth Data Hub (https://earthdatahub.destine.eu)"
+    "set EARTH_DATA_HUB_KEY to a personal token of the Earth Data Hub (https://earthdatahub.destine.eu); "
+    "dem cop-dem-glo-30 needs none"
 )
 # Multihash code and length of the digests that catalogues use: https://github.com/multiformats/multicodec
 _DIGESTS = {"d50110": "md5", "1220": "sha256", "1340": "sha512", "1620": "sha3_256", "1440": "sha3_512"}

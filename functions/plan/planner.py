@@ -253,10 +253,9 @@ def find_scenes(
         local_folder=folder,
     )
     if not found:
-        dates = "" if when is None else f" of {when}"
+        dates, remedy = ("", "check") if when is None else (f" of {when}", "widen the dates, or check")
         raise NothingFound(
-            f"{inputs.source} has no {inputs.collection} scene{dates} in bbox {inputs.bbox}: widen the dates, or check the "
-            "bbox and the collection"
+            f"{inputs.source} has no {inputs.collection} scene{dates} in bbox {inputs.bbox}: {remedy} the bbox and the collection"
         )
     choice = choose(found, area, max_cloud_cover=inputs.max_cloud_cover)
     uncovered = choice.uncovered

@@ -60,8 +60,9 @@ class TestPages:
         assert f"img-src {sources};" in policy
 
     @pytest.mark.parametrize("job", ["nonsense", "0123456789ABCDEF", "..", "0123456789abcdef0"])
-    def test_of_what_is_no_job_there_is_none(self, nobody: Client, job: str) -> None:
-        assert nobody.get(f"/jobs/{job}/view").status == 404
+    def test_of_what_is_no_job_the_page_says_so(self, nobody: Client, job: str) -> None:
+        answer = nobody.get(f"/jobs/{job}/view")
+        assert (answer.status, answer.text) == (404, "<title>Result</title>")
 
     def test_they_are_html_alone(self, nobody: Client) -> None:
         assert nobody.get(f"/jobs/{JOB}/view", accept="application/json").status == 406

@@ -11,6 +11,7 @@ from moto.s3 import models
 from buckets import body, bucket_of, uploads
 from eo import life, multipart
 from eo.assembly import Limits, assemble, groups
+from eo.bbox import BBox
 from peers import s3_rules
 from peers.faults import After, Disguised, Drop, Lose, Status, Twice
 
@@ -66,7 +67,7 @@ def test_an_object_is_joined_whatever_happens_once(
 @pytest.mark.parametrize("fault", ONCE, ids=str)
 def test_a_status_changes_once_whatever_happens_once(s3_peer: S3Peer, store: BucketStore, fault: Fault) -> None:
     rule = s3_peer.script.add(lambda method, target: method == "PUT" and "status.json" in target, [fault])
-    assert life.first(store, "j", "point-cloud").state == "accepted"
+    assert life.first(store, "j", "point-cloud", BBox(11.2, 46.4, 11.6, 46.7)).state == "accepted"
     assert rule.left == 0
     rule = s3_peer.script.add(lambda method, target: method == "PUT" and "status.json" in target, [fault])
     assert life.begin(store, "j", 1).state == "running"

@@ -128,9 +128,10 @@ def test_a_browser_without_webgl_gets_pictures_and_files(opened: Any, address: s
     assert shown.serious() == []
 
 
-def test_a_job_that_is_not_there(opened: Any, served: Any) -> None:
-    shown = opened(f"{served.address}/jobs/0123456789abcdef/view")
-    assert "no job 0123456789abcdef" in shown.told("gone").lower()
+@pytest.mark.parametrize("job", ["0123456789abcdef", "ffff"])
+def test_a_job_that_is_not_there(opened: Any, served: Any, job: str) -> None:
+    shown = opened(f"{served.address}/jobs/{job}/view")
+    assert f"no job {job}" in shown.told("gone").lower().replace("'", "")
     shown.page.click("#message button:text-is('Close')")
     assert not shown.page.is_visible("#message")
 

@@ -18,7 +18,6 @@ def filled(shown: Shown, place: Place) -> None:
     page.select_option("#input-source", "local")
     page.select_option("#input-dem", "local")
     page.fill("#input-sampled_fraction", "0.1")
-    page.click("#more summary")
     page.fill("#input-catalog", str(place.catalog))
     page.fill("#input-dem_path", str(place.dem))
 
@@ -63,7 +62,7 @@ def test_an_order_that_is_refused_says_why(opened: Any, served: Served, place: P
     shown.page.fill("#input-sampled_fraction", "2")
     shown.page.click("#plan")
     said = shown.told("server")
-    assert "Sampled_fraction '2'" in said
+    assert "Sampled fraction '2'" in said
     assert "Change the order" in said
     shown.page.fill("#north", "")
     shown.page.click("#plan")

@@ -24,6 +24,7 @@ class Jobs:
             "status": "running",
             "created": "2026-07-11T10:10:31Z",
             "message": "working",
+            "bbox": [11.25, 46.625, 11.270000001, 46.64],
             "progress": 10,
         }
         self.stopped = 0
@@ -55,7 +56,10 @@ def test_rows_stay_with_their_focus_while_the_job_works(shown: Shown, served: Se
     jobs.job |= {"progress": 60, "message": "half of it"}
     shown.until("() => document.querySelector('#jobs progress').value === 60")
     assert shown.page.get_attribute("#jobs li", "data-mine") == "yes"
-    assert "half of it" in shown.page.inner_text("#jobs li")
+    said = shown.page.inner_text("#jobs li")
+    assert "half of it" in said
+    assert "Coloured point cloud" in said, "as the form calls it"
+    assert "11.25, 46.625, 11.27, 46.64" in said, "or jobs look alike"
     assert shown.page.evaluate("() => document.activeElement.id") == f"stop-{JOB}"
     jobs.job |= {"status": "successful"}
     shown.page.wait_for_selector(f"#open-{JOB}")

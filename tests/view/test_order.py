@@ -65,7 +65,6 @@ def test_a_box_without_scenes_is_no_plan(form: Shown, place: Place) -> None:
         form.page.fill(f"#{edge}", str(value + 5))
     form.page.select_option("#input-source", "local")
     form.page.select_option("#input-dem", "local")
-    form.page.click("#more summary")
     form.page.fill("#input-catalog", str(place.catalog))
     form.page.fill("#input-dem_path", str(place.dem))
     form.page.click("#plan")
@@ -106,7 +105,7 @@ def test_a_refused_field_is_marked_and_has_the_focus(form: Shown) -> None:
     form.told("server")
     assert form.page.evaluate("() => document.activeElement.id") == "input-sampled_fraction"
     described = form.page.get_attribute("#input-sampled_fraction", "aria-describedby") or ""
-    assert "Sampled_fraction '2'" in " ".join(form.page.inner_text(f"#{each}") for each in described.split())
+    assert "Sampled fraction '2'" in " ".join(form.page.inner_text(f"#{each}") for each in described.split())
 
 
 def test_a_refusal_of_no_field_leaves_the_focus(form: Shown) -> None:
@@ -136,3 +135,31 @@ def test_another_process_keeps_no_plan_and_a_retry_keeps_the_form(form: Shown) -
     assert form.page.input_value("#west") == str(BOX[0])
     with form.page.expect_request("**/processes/land-cover/plan"):
         form.page.click("#plan")
+
+
+def test_what_local_choices_need_is_asked_for_with_them_alone(form: Shown) -> None:
+    for name, with_ in (("catalog", "source"), ("dem_path", "dem")):
+        assert not form.page.is_visible(f"#input-{name}")
+        form.page.select_option(f"#input-{with_}", "local")
+        assert form.page.is_visible(f"#input-{name}")
+    form.page.fill("#input-catalog", "/data/catalog")
+    form.page.click("#plan")
+    said = form.told("server")
+    assert "DEM path is missing" in said, "as the form calls it"
+    assert form.page.evaluate("() => document.activeElement.id") == "input-dem_path"
+    form.page.select_option("#input-source", "earth-search")
+    form.page.select_option("#input-dem", "cop-dem-glo-30")
+    with form.page.expect_request("**/plan") as asked:
+        form.page.click("#plan")
+    assert "catalog" not in asked.value.post_data_json["inputs"], "what is not seen is not sent"
+    assert form.page.locator("[aria-invalid]").count() == 0, "what was said of the last order"
+
+
+def test_missing_keys_are_told_with_what_does_without(form: Shown) -> None:
+    """Trying again helps nobody there."""
+    form.page.click("#plan")
+    said = form.told("server")
+    assert "set CDSE_KEY and CDSE_SECRET" in said
+    assert "earth-search needs none" in said
+    assert "Set that where the service runs" in said
+    assert said.startswith("https://")

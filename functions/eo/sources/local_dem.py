@@ -32,7 +32,7 @@ def describe(path: Path, *, bbox: "BBox") -> list[Lattice]:
         store = LocalStore(path, read_only=True)
         return [zarr_dem.describe(store, adapter=ADAPTER, href=str(path), vertical=None, centre_lon=bbox.centre_lon)]
     if not path.is_file():
-        raise InvalidInput(f"--dem-path {path} does not exist; name a GeoTIFF, JPEG 2000 or Zarr file")
+        raise InvalidInput(f"dem_path {path} does not exist; name a GeoTIFF, JPEG 2000 or Zarr file")
     _check(path)
     with raster.opened(str(path), name=path.name) as dataset:
         info = raster.inspect(dataset, path.name)
@@ -51,7 +51,7 @@ def _check(path: Path) -> None:
         start = file.read(12)
         if raster.signed(start) is None:
             raise CorruptData(
-                f"--dem-path {path} is no elevation: it begins with {start[:8]!r}, as neither GeoTIFF nor JPEG 2000 does; name "
+                f"dem_path {path} is no elevation: it begins with {start[:8]!r}, as neither GeoTIFF nor JPEG 2000 does; name "
                 "a GeoTIFF, JPEG 2000 or Zarr file with a CRS"
             )
 

@@ -45,12 +45,14 @@ export function keepToken(token: string): void {
 function problem(status: number, document: unknown, remedy: string): Failure {
   const said = (document ?? {}) as { type?: string; error?: string; detail?: string; title?: string; message?: string };
   const detail = said.detail ?? said.message ?? said.title ?? `The service answered with status ${status}.`;
-  const words = detail.charAt(0).toUpperCase() + detail.slice(1);
+  // A sentence begins with a capital letter; a name or an address stays as it is.
+  const words = /^[a-z]+[ ,;:'’]/.test(detail) ? detail.charAt(0).toUpperCase() + detail.slice(1) : detail;
   if (status === 401 || status === 403) return new Failure("expired", words, "Sign in with a token.");
   if (status === 404 && OF_A_JOB.test(said.type ?? "")) return new Failure("gone", words, "See the list of your jobs.", "jobs");
   // A failure of the service's own has a name: the route is there, and what it looked for is not.
   if (status === 404 && said.error !== undefined) return new Failure("nothing", words, remedy);
   if (status === 404 && (said.type ?? "about:blank") === "about:blank") return new Failure("no-route", words, remedy);
+  if (said.error === "AccessDenied") return new Failure("server", words, "Set that where the service runs, and start it again.");
   return new Failure("server", words, status >= 500 ? "Try again in a while." : remedy);
 }
 

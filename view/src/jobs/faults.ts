@@ -23,6 +23,11 @@ export function unmark(field: HTMLElement): void {
   else field.removeAttribute("aria-describedby");
 }
 
+/** What the service said of an earlier order says nothing of the next. */
+export function unmarkAll(): void {
+  for (const field of document.querySelectorAll<HTMLElement>("[aria-invalid]")) unmark(field);
+}
+
 function descriptions(field: HTMLElement): string[] {
   return field.getAttribute("aria-describedby")?.split(" ") ?? [];
 }

@@ -22,7 +22,12 @@ interface Schema {
 }
 
 /** What most orders say; the others are one click away. */
-const FIRST = ["datetime", "max_cloud_cover", "sampled_fraction", "source", "dem"];
+const FIRST = ["datetime", "max_cloud_cover", "sampled_fraction", "source", "catalog", "dem", "dem_path"];
+/** Inputs that are asked for with one choice of another alone. */
+const ONLY_WITH: Readonly<Record<string, readonly [name: string, choice: string]>> = {
+  catalog: ["source", "local"],
+  dem_path: ["dem", "local"],
+};
 const EDGES = ["west", "south", "east", "north"] as const;
 
 /** What is sent, whatever is changed on the page meanwhile. */
@@ -80,6 +85,7 @@ export class Form {
   get order(): Order {
     const inputs: Record<string, unknown> = { bbox: edges().map((edge) => numeric(edge.value)) };
     for (const [name, { schema }] of this.others) {
+      if (!this.applies(name)) continue;
       const input = one<HTMLInputElement>(`input-${name}`);
       const value =
         schema.type === "boolean" ? input.checked
@@ -112,8 +118,21 @@ export class Form {
     return name === "bbox" ? one("west") : one(`input-${name}`);
   }
 
+  /** What the service says, with its inputs called as they are here. */
+  worded(words: string): string {
+    const known = this.process?.inputs ?? {};
+    return words.replace(/[a-z]+(_[a-z]+)+/g, (name) => (Object.hasOwn(known, name) ? worded(name) : name));
+  }
+
   private get others(): [string, Process["inputs"][string]][] {
     return Object.entries(this.process?.inputs ?? {}).filter(([name]) => name !== "bbox");
+  }
+
+  /** Whether an input is asked for with what the others say. */
+  private applies(name: string): boolean {
+    const [other, choice] = ONLY_WITH[name] ?? [];
+    const field = other === undefined ? null : document.getElementById(`input-${other}`);
+    return field === null || (field as HTMLSelectElement).value === choice;
   }
 
   private get box(): Box | undefined {
@@ -121,6 +140,10 @@ export class Form {
   }
 
   private change(): void {
+    for (const name of Object.keys(ONLY_WITH)) {
+      const label = document.getElementById(`input-${name}`)?.closest("label");
+      if (label) label.hidden = !this.applies(name);
+    }
     this.edition++;
     this.edited();
   }

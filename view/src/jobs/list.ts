@@ -18,6 +18,9 @@ export class List {
   /** Whether what is said is that the list could not be had, so that the next one takes it away. */
   private lost = false;
 
+  /** Of the processes, by id: what jobs are called. */
+  titles: ReadonlyMap<string, string> = new Map();
+
   /** @param refused is called where the service wants a token; until then nothing more is asked for */
   constructor(private readonly refused: (failure: Failure) => void) {
     document.addEventListener("visibilitychange", () => document.hidden || void this.look());
@@ -64,7 +67,7 @@ export class List {
       const row = known ?? new Row(job.jobID, () => void this.stop(job.jobID));
       this.rows.set(job.jobID, row);
       if (known !== undefined && known.status !== job.status) changed.push(job);
-      row.show(job);
+      row.show(job, this.titles.get(job.processID) ?? job.processID);
       if (list.children[index] !== row.item) list.insertBefore(row.item, list.children[index] ?? null);
     });
     // For whoever cannot see the list.

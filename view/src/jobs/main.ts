@@ -4,7 +4,7 @@ import { make, one } from "../common/dom";
 import { asFailure, Failure } from "../common/failure";
 import { Message } from "../common/message";
 import { themed } from "../common/theme";
-import { mark } from "./faults";
+import { mark, unmarkAll } from "./faults";
 import { Form, type Order, type Process } from "./form";
 import { List } from "./list";
 import { type Planned, show, unknown } from "./plan";
@@ -24,10 +24,11 @@ function forget(): void {
 
 function failed(error: unknown, again: () => void): void {
   const failure = asFailure(error);
+  const said = { ...failure, message: form.worded(failure.message) };
   // Whoever signs in has signed in for the list, too.
-  message.tell(failure, failure.kind === "expired" ? () => void (list.look(), again()) : again);
+  message.tell(said, failure.kind === "expired" ? () => void (list.look(), again()) : again);
   const field = form.blamed(failure.message);
-  if (field !== undefined) mark(field, failure.message);
+  if (field !== undefined) mark(field, said.message);
 }
 
 async function start(): Promise<void> {
@@ -43,6 +44,8 @@ async function start(): Promise<void> {
 async function choose(): Promise<void> {
   if (choice.options.length === 0) {
     const { processes } = await ask<{ processes: { id: string; title: string }[] }>("processes");
+    list.titles = new Map(processes.map(({ id, title }) => [id, title]));
+    void list.look();
     choice.replaceChildren(...processes.map(({ id, title }) => make("option", { value: id }, title)));
   }
   const id = choice.value;
@@ -105,6 +108,7 @@ async function busy(button: HTMLElement, words: string, again: () => Promise<voi
   const label = button.textContent;
   [button.ariaDisabled, button.textContent] = ["true", words];
   message.clear();
+  unmarkAll();
   try {
     await work();
   } catch (error) {

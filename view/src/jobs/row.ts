@@ -8,6 +8,8 @@ export interface Job {
   message?: string;
   created: string;
   progress?: number;
+  /** What was ordered, degrees; jobs of older software do not say. */
+  bbox?: [number, number, number, number];
 }
 
 export const STATES: Record<Job["status"], string> = {
@@ -51,10 +53,12 @@ export class Row {
     return this.button.ariaDisabled === "true";
   }
 
-  show(job: Job): void {
+  /** @param title of its process */
+  show(job: Job, title: string): void {
     const when = new Date(job.created).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
-    this.process.textContent = job.processID;
-    this.since.textContent = ` · ${when} · ${job.jobID}`;
+    this.process.textContent = title;
+    const where = job.bbox === undefined ? "" : ` · ${job.bbox.map((edge) => Number(edge.toFixed(4))).join(", ")}`;
+    this.since.textContent = ` · ${when}${where} · ${job.jobID}`;
     this.said.textContent = job.message ?? "";
     this.said.hidden = !job.message;
     this.bar.value = job.progress ?? 0;

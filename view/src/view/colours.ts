@@ -34,7 +34,7 @@ const NAMED: Readonly<Record<number, Kind>> = {
   6: { name: "Building", colour: "#d9534f" },
   7: { name: "Noise", colour: "#e377c2" },
   9: { name: "Water", colour: "#3b82c4" },
-  21: { name: "Snow and ice", colour: "#dff3fb" },
+  21: { name: "Snow and ice", colour: "#8adcf5" },
 };
 
 export const CLASSES: readonly Kind[] = Array.from({ length: 256 }, (_, code) => NAMED[code] ?? OTHER);

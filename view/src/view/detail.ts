@@ -21,6 +21,8 @@ export interface Choice {
   considered: Set<Node>;
   /** Those of them that are there, empty ones among them, each after its parent. */
   there: Node[];
+  /** Whether the budget has left nodes out. */
+  limited: boolean;
 }
 
 /** Distance of points on the screen, in pixels, below which a node needs no children. */
@@ -40,14 +42,17 @@ export function choose(
   spacing: (depth: number) => number,
   loaded: (node: Node) => boolean,
 ): Choice {
-  const choice: Choice = { visible: [], wanted: [], considered: new Set(), there: [] };
+  const choice: Choice = { visible: [], wanted: [], considered: new Set(), there: [], limited: false };
   const queue = new Queue();
   if (seen(root, eye)) queue.push(root, Infinity);
   /** Pixels between neighbours of a node's points. */
   const apart = (node: Node) => (spacing(node.depth) * eye.pixels) / distance(node, eye);
   let points = 0;
   for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
-    if (points + node.count > budget && choice.visible.length > 0) break;
+    if (points + node.count > budget && choice.visible.length > 0) {
+      choice.limited = true;
+      break;
+    }
     points += node.count;
     if (!loaded(node)) {
       choice.wanted.push(node);

@@ -12,6 +12,8 @@ import type { Failure } from "../common/failure";
 
 /** Points are a little larger than they are apart, or slopes show gaps. */
 const OVERLAP = 2;
+/** Ground as steep as this shows no gaps, however much its heights are exaggerated: metres up for a metre along. */
+const SLOPE = 0.5;
 /** Degrees of the field of view, up and down, and the share of it that the whole cloud fills. */
 const FIELD = 50;
 const FILLED = 0.92;
@@ -31,12 +33,15 @@ export class Scene {
   visible: Node[] = [];
   /** Points in the last frame. */
   points = 0;
+  /** Whether there would be more to draw, were this machine faster. */
+  limited = false;
   private readonly renderer: THREE.WebGLRenderer;
   private readonly world = new THREE.Scene();
   private readonly group = new THREE.Group();
   private readonly material = material();
   private readonly drawn = new Map<Node, THREE.Points>();
   private finest: Finest = new Map();
+  private sized = 1;
   private readonly budget: Budget;
   /** Whether the frame that is asked for shows a view that moves: in one that stands still there may be time for anything. */
   private moved = false;
@@ -88,6 +93,7 @@ export class Scene {
     this.camera.position.z += lifted;
     this.group.scale.z = factor;
     this.group.updateMatrixWorld();
+    this.size = this.sized;
     this.draw();
   }
 
@@ -103,7 +109,10 @@ export class Scene {
   }
 
   set size(factor: number) {
-    this.uniform("size").value = factor * OVERLAP;
+    this.sized = factor;
+    // Neighbours on a slope are farther apart by as much as heights are exaggerated.
+    const stretched = Math.hypot(1, SLOPE * this.heights) / Math.hypot(1, SLOPE);
+    this.uniform("size").value = factor * OVERLAP * stretched;
     this.draw();
   }
 
@@ -214,6 +223,7 @@ export class Scene {
       (node) => this.stream.has(node),
     );
     this.stream.want(choice.wanted);
+    this.limited = choice.limited;
     this.finest = finest(choice);
     this.show(choice.visible);
     this.renderer.render(this.world, this.camera);

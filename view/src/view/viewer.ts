@@ -35,11 +35,16 @@ export class Viewer {
   ) {
     this.readout = new Readout(scene, cloud, canvas, place);
     this.inputs();
-    canvas.addEventListener("keydown", (event) => this.key(event));
+    // Also before anything has the focus: the picture is what the page is for.
+    document.addEventListener("keydown", (event) => {
+      if (event.target === canvas || event.target === document.body) this.key(event);
+    });
     canvas.addEventListener("blur", () => (one("cross").hidden = true));
+    const [low, high] = [cloud.extent.low[2], cloud.extent.high[2]];
     facts("about-cloud", [
       ["Points", [number(cloud.points)]],
       ["CRS", [place.crs]],
+      ["Elevation", [`${number(low)} to ${number(high)} m`]],
     ]);
     scene.draw();
   }
@@ -51,7 +56,8 @@ export class Viewer {
     const busy = stream.pending > 0;
     one("loading").hidden = !busy;
     const megabytes = number(this.cloud.file.bytes / 1e6, 1);
-    one("progress").textContent = `${number(this.scene.points)} of ${number(this.cloud.points)} points, ${megabytes} MB`;
+    const most = this.scene.limited ? " (as many as this device moves smoothly; go nearer for more)" : "";
+    one("progress").textContent = `${number(this.scene.points)} of ${number(this.cloud.points)} points, ${megabytes} MB${most}`;
     this.become(stream.failed ? "failed" : busy || this.first ? "loading" : "ready");
     document.documentElement.dataset["points"] = String(this.scene.points);
     if (stream.kinds.size !== this.kinds) this.classes(stream.kinds);
@@ -107,7 +113,7 @@ export class Viewer {
   private ramp([low, high]: readonly [number, number]): void {
     const ramp = make("div", { className: "ramp" });
     ramp.style.background = `linear-gradient(to right, ${RAMP.join(",")})`;
-    const ends = make("div", { className: "ends" }, make("span", {}, `${number(low)} m`), make("span", {}, `${number(high)} m`));
+    const ends = make("div", { className: "ends" }, make("span", {}, `≤ ${number(low)} m`), make("span", {}, `≥ ${number(high)} m`));
     this.explained.elevation = [ramp, ends];
     this.explain();
   }
