@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import ConsoleMessage, Page, Request, Response
+from playwright.sync_api import ConsoleMessage, Page, Request, Response, Route
 
 ROOT = Path(__file__).parents[1]
 AXE = ROOT / "view" / "node_modules" / "axe-core" / "axe.min.js"
@@ -32,6 +32,24 @@ BOX = [11.2405, 46.6212, 11.2895, 46.6535]
 """Within the scene and its elevation: 375 x 359 pixels."""
 PATIENCE = 20_000
 """Milliseconds: machines that test are busy."""
+STEP = 20
+
+
+class Held:
+    """Requests that wait for their answer."""
+
+    def __init__(self, page: Page, pattern: str) -> None:
+        self.routes: list[Route] = []
+        self._page = page
+        page.route(pattern, lambda route: self.routes.append(route))  # noqa: PLW0108 - Playwright marks functions
+
+    def __getitem__(self, index: int) -> Route:
+        """A request, waited for: that a page has sent it is told before it comes here."""
+        for _ in range(PATIENCE // STEP):
+            if index < len(self.routes):
+                break
+            self._page.wait_for_timeout(STEP)
+        return self.routes[index]
 
 
 @dataclass
@@ -84,6 +102,10 @@ class Shown:
         kind = "application/json" if status == HTTPStatus.OK else "application/problem+json"
         body = json.dumps(document)
         self.page.route(pattern, lambda route: route.fulfill(status=status, content_type=kind, body=body))
+
+    def held(self, pattern: str) -> "Held":
+        """Keep requests back until the test answers them."""
+        return Held(self.page, pattern)
 
     def picture(self) -> NDArray[np.uint8]:
         """The canvas as it is on the screen, without what lies over it: its upper middle."""

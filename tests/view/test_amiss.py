@@ -58,7 +58,7 @@ def test_a_connection_that_is_lost_and_comes_back(opened: Any, address: str) -> 
     assert shown.ready().points > 0
     assert not shown.page.is_visible("#message")
     # One of each, although it was begun twice.
-    assert shown.page.locator("#about-cloud dt").all_inner_texts() == ["Points", "CRS"]
+    assert shown.page.locator("#about-cloud dt").all_inner_texts() == ["Points", "CRS", "Elevation"]
     assert shown.page.locator("#about-item dt", has_text="Scene").count() == 1
     assert sum(each.url.endswith("/results") for each in shown.requests) == 1, "what has been read is not read again"
 
@@ -128,10 +128,10 @@ def test_a_browser_without_webgl_gets_pictures_and_files(opened: Any, address: s
     assert shown.serious() == []
 
 
-@pytest.mark.parametrize("job", ["0123456789abcdef", "ffff"])
-def test_a_job_that_is_not_there(opened: Any, served: Any, job: str) -> None:
-    shown = opened(f"{served.address}/jobs/{job}/view")
-    assert f"no job {job}" in shown.told("gone").lower().replace("'", "")
+@pytest.mark.parametrize("missing", ["0123456789abcdef", "ffff"])
+def test_a_job_that_is_not_there(opened: Any, served: Any, missing: str) -> None:
+    shown = opened(f"{served.address}/jobs/{missing}/view")
+    assert f"no job {missing}" in shown.told("gone").lower().replace("'", "")
     shown.page.click("#message button:text-is('Close')")
     assert not shown.page.is_visible("#message")
 

@@ -48,9 +48,20 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 
 def _compiled(folder: Path, name: str) -> str:
     compiler = VIEW / "node_modules" / ".bin" / "tsc"
-    options = ["--ignoreConfig", "--target", "es2022", "--module", "esnext", "--skipLibCheck", "--outDir", str(folder)]
+    options = [
+        "--ignoreConfig",
+        "--target",
+        "es2022",
+        "--module",
+        "esnext",
+        "--skipLibCheck",
+        "--rootDir",
+        "src",
+        "--outDir",
+        str(folder),
+    ]
     subprocess.run([compiler, *options, str(Path("src", "view", f"{name}.ts"))], cwd=VIEW, check=True, timeout=120)
-    return "data:text/javascript;base64," + base64.b64encode((folder / f"{name}.js").read_bytes()).decode()
+    return "data:text/javascript;base64," + base64.b64encode((folder / "view" / f"{name}.js").read_bytes()).decode()
 
 
 @pytest.mark.parametrize(

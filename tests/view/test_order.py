@@ -1,16 +1,13 @@
 """What is ordered is what was planned, once; and what cannot be sent is said where it stands."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from chromium import BOX, Shown
 from command import Place
 from serving import Served
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Route
 
 NO_ROUTE = {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "there is nothing there"}
 
@@ -26,8 +23,7 @@ def form(opened: Any, served: Served) -> Shown:
 
 
 def test_a_plan_of_what_was_changed_meanwhile_is_not_shown(form: Shown) -> None:
-    held: list[Route] = []
-    form.page.route("**/plan", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks functions
+    held = form.held("**/plan")
     with form.page.expect_request("**/plan"):
         form.page.click("#plan")
     form.page.fill("#input-sampled_fraction", "0.2")
@@ -38,25 +34,24 @@ def test_a_plan_of_what_was_changed_meanwhile_is_not_shown(form: Shown) -> None:
 
 def test_what_was_planned_is_ordered_once(form: Shown) -> None:
     """Whether its button is pressed twice, or the answer is lost and it is sent again."""
-    held: list[Route] = []
     form.mock("**/plan", NO_ROUTE, 404)
-    form.page.route("**/execution", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks functions
+    held = form.held("**/execution")
     with form.page.expect_request("**/plan") as asked:
         form.page.click("#plan")
     form.page.wait_for_selector("#planned:visible")
     with form.page.expect_request("**/execution"):
         form.page.dblclick("#order")
-    assert len(held) == 1
     held[0].abort()
     assert "does not answer" in form.told("lost")
     with form.page.expect_request("**/execution"):
         form.page.click("#message button.main")
-    first, second = (route.request for route in held)
+    first, second = held[0].request, held[1].request
     assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
     assert first.post_data == second.post_data == asked.value.post_data
     held[1].fulfill(status=201, content_type="application/json", body="{}")
     form.page.wait_for_selector("#planned", state="hidden")
     assert form.page.evaluate("() => document.activeElement.id") == "jobs-title"
+    assert len(held.routes) == 2
 
 
 def test_a_box_without_scenes_is_no_plan(form: Shown, place: Place) -> None:

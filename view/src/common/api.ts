@@ -46,7 +46,7 @@ function problem(status: number, document: unknown, remedy: string): Failure {
   const said = (document ?? {}) as { type?: string; error?: string; detail?: string; title?: string; message?: string };
   const detail = said.detail ?? said.message ?? said.title ?? `The service answered with status ${status}.`;
   // A sentence begins with a capital letter; a name or an address stays as it is.
-  const words = /^[a-z]+[ ,;:'’]/.test(detail) ? detail.charAt(0).toUpperCase() + detail.slice(1) : detail;
+  const words = /^[a-z]+([ ,;'’]|: )/.test(detail) ? detail.charAt(0).toUpperCase() + detail.slice(1) : detail;
   if (status === 401 || status === 403) return new Failure("expired", words, "Sign in with a token.");
   if (status === 404 && OF_A_JOB.test(said.type ?? "")) return new Failure("gone", words, "See the list of your jobs.", "jobs");
   // A failure of the service's own has a name: the route is there, and what it looked for is not.
