@@ -110,9 +110,8 @@ export class Scene {
 
   set size(factor: number) {
     this.sized = factor;
-    // Neighbours on a slope are farther apart by as much as heights are exaggerated.
-    const stretched = Math.hypot(1, SLOPE * this.heights) / Math.hypot(1, SLOPE);
-    this.uniform("size").value = factor * OVERLAP * stretched;
+    // On a slope neighbours are farther apart.
+    this.uniform("size").value = factor * OVERLAP * Math.hypot(1, SLOPE * this.heights);
     this.draw();
   }
 
