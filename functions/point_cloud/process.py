@@ -91,7 +91,7 @@ class PointCloud:
     description: ClassVar[str] = (
         "Every Sentinel-2 pixel in a bounding box lifted to its elevation, as a PLY and a COPC with CRS and colours"
     )
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
     Inputs: ClassVar[type[BaseModel]] = PointCloudInputs
     outputs: ClassVar[Mapping[str, Output]] = {
         "point_cloud": Output(
