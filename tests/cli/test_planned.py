@@ -60,7 +60,8 @@ def test_it_is_the_plan_of_the_command_line(served: Served, machine: Machine, pl
     [
         ({"sampled_fraction": 2}, "point-cloud", 422, "sampled_fraction"),
         ({"catalog": "/nowhere"}, "point-cloud", 422, "/nowhere"),
-        ({"bbox": [0, 0, 0.1, 0.1]}, "point-cloud", 404, "widen the dates"),
+        ({"bbox": [0, 0, 0.1, 0.1]}, "point-cloud", 404, "check the bbox and the collection"),
+        ({"bbox": [0, 0, 0.1, 0.1], "datetime": "2026-07-12"}, "point-cloud", 404, "widen the dates"),
         ({}, "no-such", 404, "point-cloud"),
     ],
 )

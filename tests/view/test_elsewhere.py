@@ -19,6 +19,7 @@ from playwright.sync_api import Browser
 
 from api.app import make_app
 from chromium import PATIENCE, ROOT, Shown
+from cli.application import Application
 from cli.loopback import Connection
 from cli.one_result import OneResultServer
 from cli.ranges import piece
@@ -154,7 +155,8 @@ def shown(browser: Browser, bucket: Bucket, tmp_path: Path) -> Iterator[Shown]:
     """The deployed page, which may read other addresses by HTTPS, and nothing else."""
     settings = Settings.from_environment({"EO_SHARDS_HOME": str(tmp_path)})
     server = OneResultServer(("127.0.0.1", 0), Linked(bucket.address), settings)
-    server.app = make_app(cast("Any", None), settings=settings, owner=lambda _event: "", local_files=False)
+    app = make_app(cast("Any", None), settings=settings, owner=lambda _event: "", local_files=False)
+    server.application = Application(app)
     context = browser.new_context(viewport={"width": 500, "height": 400}, ignore_https_errors=True)
     with running(server):
         found = Shown.of(context.new_page())
